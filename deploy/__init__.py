@@ -1,0 +1,1 @@
+"""Update bundles and system files for machines without internet."""

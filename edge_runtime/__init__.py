@@ -1,0 +1,1 @@
+"""Camera to valve: the software of the sorting machine itself, without torch."""

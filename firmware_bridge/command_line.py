@@ -1,0 +1,117 @@
+"""What the four command lines have in common: errors to exit codes, results to stdout, logs to stderr.
+
+It stands on the ground floor because every package may import it; it knows nothing of links or pixels.
+
+>>> ProductError("port /dev/ttyACM0 is gone").exit_code
+70
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar, Final, NoReturn, TypeVar
+
+import click
+import msgspec
+import structlog
+
+__all__ = [
+    "EXIT_BUG",
+    "EXIT_INTERRUPTED",
+    "ProductError",
+    "common_options",
+    "configure_logs",
+    "print_result",
+    "product_version",
+    "run_command_line",
+]
+
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+_DISTRIBUTIONS: Final = ("sortloop", "sortloop-edge")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class ProductError(Exception):
+    """Base of every error that a person can act on; each package has its own tree below it."""
+
+    exit_code: ClassVar[int] = EXIT_BUG
+    remedy: ClassVar[str] = "Please report this with the log: it is a fault of the software."
+
+
+def product_version() -> str:
+    """Return the installed version, "0" when run from a folder that was never installed."""
+    for name in _DISTRIBUTIONS:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "0"
+
+
+def common_options(command: _Command) -> _Command:
+    """Add --json, -v and -q to a command; it receives `as_json`, `verbose` and `quiet`."""
+    for option in (
+        click.option("-q", "--quiet", is_flag=True, help="Only errors on stderr."),
+        click.option("-v", "--verbose", count=True, help="More on stderr; twice for every item."),
+        click.option("--json", "as_json", is_flag=True, help="Result as one JSON object on stdout."),
+    ):
+        command = option(command)
+    return command
+
+
+def configure_logs(*, verbose: int, quiet: bool) -> None:
+    """Send logs as JSON lines with UTC stamps to stderr; warnings and worse unless asked for more.
+
+    Args:
+        verbose: 0 warnings, 1 state changes, 2 every item.
+        quiet: errors only, whatever `verbose` says.
+    """
+    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def print_result(result: msgspec.Struct, text: str, *, as_json: bool) -> None:
+    """Print a command's result on stdout: `result` as JSON, or `text` for people."""
+    click.echo(msgspec.json.encode(result).decode() if as_json else text)
+
+
+def run_command_line(group: click.Command, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and leave with its documented exit code.
+
+    Args:
+        group: the command or group to run.
+        arguments: what stands behind the program's name; None takes it from the process.
+
+    Raises:
+        SystemExit: always; 0 ok, 2 usage, the error's own code, 130 interrupted, 70 our bug (with its traceback).
+    """
+    try:
+        code = group.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except ProductError as error:
+        click.echo(f"{error}\n{error.remedy}", err=True)
+        sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - the outermost loop of every program: nothing may leave as exit code 1
+        traceback.print_exc()
+        click.echo(ProductError.remedy, err=True)
+        sys.exit(EXIT_BUG)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,1 @@
+"""Sample to model: the norm-balanced feedback loop on a technician's workstation."""
