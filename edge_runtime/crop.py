@@ -1,0 +1,176 @@
+"""Objects to crops: a window of fixed scale around each object, everything that is not the object set to 0.
+
+No resize: size in pixels is a feature. Import and edge call the same function, so that a model sees on the machine what
+it saw in training. Knows no files, norms or classes.
+
+>>> spec = CropSpec(side_px=16, reduction=2, channels=3)
+>>> spec.window_px
+32
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Annotated
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from edge_runtime.errors import CropError
+from edge_runtime.segment import Objects, SegmentSettings
+
+__all__ = ["CropSpec", "Crops", "cut_crops", "is_oversize", "pack_crop", "reduce_crops", "unpack_crop"]
+
+
+class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The shape of every crop of a data set or recipe.
+
+    Attributes:
+        side_px: side S of the crop, in reduced pixels.
+        reduction: factor f by which the window is reduced (block mean); one for the whole data set.
+        channels: colour or spectral bands C.
+    """
+
+    side_px: Annotated[int, msgspec.Meta(ge=8, le=512)] = 48
+    reduction: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    channels: Annotated[int, msgspec.Meta(ge=1, le=32)] = 3
+
+    @property
+    def window_px(self) -> int:
+        """Side of the window in the frame, in frame pixels."""
+        return self.side_px * self.reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Crops of N objects.
+
+    Attributes:
+        pixels: (N, S, S, C) uint8, 0 outside the mask.
+        masks: (N, S, S) bool, the object's own pixels.
+    """
+
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+def is_oversize(objects: Objects, spec: CropSpec) -> NDArray[np.bool_]:
+    """Return, (N,) bool, which objects are wider or higher than the window: they are never classified."""
+    return np.asarray((objects.boxes_px[:, 2:] > spec.window_px).any(axis=1), np.bool_)
+
+
+def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settings: SegmentSettings) -> Crops:
+    """Cut a window around the middle of each object's box and clear what is not the object.
+
+    Args:
+        frame: (H, W, C) uint8.
+        objects: from `segment` on this frame; none of them oversize.
+        spec: window, reduction and channels.
+        settings: for the mask mode and its margin.
+
+    Returns:
+        Crops in the order of `objects`. The mask is the filled outer contour, widened by the margin where no neighbour
+        is; after reduction a pixel belongs to it when at least half of its block does.
+
+    Raises:
+        CropError: the frame has another number of channels, or an object is larger than the window.
+    """
+    if frame.ndim != 3 or frame.shape[2] != spec.channels:
+        raise CropError(f"frame of shape {frame.shape}: the recipe wants (H, W, {spec.channels})")
+    if is_oversize(objects, spec).any():
+        raise CropError(
+            f"an object exceeds the window of {spec.window_px} px: take oversize objects out before cutting"
+        )
+    if len(objects) == 0:
+        empty = (0, spec.side_px, spec.side_px)
+        return Crops(np.zeros((*empty, spec.channels), np.uint8), np.zeros(empty, np.bool_))
+    pad = spec.window_px
+    x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2 - pad // 2 + pad  # (N,), left edge in the padded frame
+    y_px = objects.boxes_px[:, 1] + objects.boxes_px[:, 3] // 2 - pad // 2 + pad
+    masks = _window_masks(frame.shape[:2], objects, settings.mask_margin_px, pad, (x_px, y_px))  # (N, W, W)
+    padded = np.pad(frame, ((pad, pad), (pad, pad), (0, 0)))
+    windows = sliding_window_view(padded, (pad, pad), axis=(0, 1))[y_px, x_px]  # (N, C, W, W)
+    pixels = np.ascontiguousarray(windows.transpose(0, 2, 3, 1))  # (N, W, W, C)
+    pixels *= masks[..., None]
+    return reduce_crops(Crops(pixels, masks), spec.reduction)
+
+
+def reduce_crops(crops: Crops, factor: int) -> Crops:
+    """Return the crops reduced by an integer block mean, rounded half up: (sum + f*f//2) // (f*f).
+
+    Args:
+        crops: side divisible by `factor`; pixels outside the mask 0.
+        factor: f >= 1; 1 returns the crops themselves.
+
+    Returns:
+        Crops of side S = W / f; a pixel is in the mask when at least half of its block was (or any, for an
+        object that nowhere fills half a block), and is 0 outside it.
+    """
+    if factor == 1:
+        return crops
+    count, window, _, channels = crops.pixels.shape
+    side, block = window // factor, factor * factor
+    blocks = crops.pixels.reshape(count, side, factor, side, factor, channels)
+    means = (blocks.sum(axis=(2, 4), dtype=np.uint32) + block // 2) // block  # (N, S, S, C)
+    covered = crops.masks.reshape(count, side, factor, side, factor).sum(axis=(2, 4), dtype=np.uint32)
+    masks = 2 * covered >= block  # (N, S, S)
+    thin = ~masks.any(axis=(1, 2))  # a hair that fills no half block keeps every block it touches
+    masks[thin] = covered[thin] > 0
+    return Crops(means.astype(np.uint8) * masks[..., None], masks)
+
+
+def pack_crop(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> bytes:
+    """Return one crop (S, S, C) uint8 and its mask (S, S) bool as lossless compressed bytes.
+
+    Note:
+        The layout is pixel bytes, then mask bits, through zlib level 1; S and C are kept by whoever stores it.
+    """
+    return zlib.compress(pixels.tobytes() + np.packbits(mask).tobytes(), 1)
+
+
+def unpack_crop(data: bytes, side_px: int, channels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return pixels (S, S, C) uint8 and mask (S, S) bool from `pack_crop`'s bytes; both are new arrays.
+
+    Raises:
+        CropError: the bytes are damaged or were packed with another side or number of channels.
+    """
+    size = side_px * side_px * channels
+    mask_size = (side_px * side_px + 7) // 8
+    try:
+        raw = zlib.decompress(data)
+    except zlib.error as error:
+        raise CropError(f"stored crop of {len(data)} bytes is damaged: {error}") from error
+    if len(raw) != size + mask_size:
+        raise CropError(f"stored crop has {len(raw)} bytes, {size + mask_size} are expected for side {side_px}")
+    pixels = np.frombuffer(raw, np.uint8, size).reshape(side_px, side_px, channels).copy()
+    bits = np.unpackbits(np.frombuffer(raw, np.uint8, offset=size), count=side_px * side_px)
+    return pixels, bits.astype(np.bool_).reshape(side_px, side_px)
+
+
+def _window_masks(
+    shape: tuple[int, int],
+    objects: Objects,
+    margin_px: int,
+    pad: int,
+    corners: tuple[NDArray[np.int32], NDArray[np.int32]],
+) -> NDArray[np.bool_]:
+    """Return (N, W, W) bool: each object's filled contour, widened by the margin but never into a neighbour."""
+    labels = np.zeros((shape[0] + 2 * pad, shape[1] + 2 * pad), np.int32)
+    for label, contour in enumerate(objects.contours, start=1):
+        cv2.drawContours(labels, [contour], -1, label, cv2.FILLED, offset=(pad, pad))
+    x_px, y_px = corners
+    windows = sliding_window_view(labels, (pad, pad))[y_px, x_px]  # (N, W, W)
+    own = np.asarray(windows == np.arange(1, len(objects) + 1, dtype=np.int32)[:, None, None], np.bool_)
+    if margin_px == 0:
+        return own
+    inside = np.zeros(labels.shape, np.uint8)  # margins end at the frame's border
+    inside[pad : pad + shape[0], pad : pad + shape[1]] = 1
+    free = sliding_window_view(inside, (pad, pad))[y_px, x_px].astype(np.bool_) & (windows == 0)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin_px + 1, 2 * margin_px + 1))
+    widened = np.stack([cv2.dilate(window, kernel) for window in own.view(np.uint8)]).astype(np.bool_)
+    return np.asarray(own | (widened & free), np.bool_)

@@ -1,0 +1,131 @@
+"""The norm of a sample: the weighted mean of an object's own pixels, in exact integer arithmetic.
+
+One function serves trainer and edge, so that a norm logged by a machine equals the trainer's bit for bit. It knows
+crops and weights, nothing of files, classes or selection.
+
+>>> crops = np.full((1, 2, 2, 1), 255, np.uint8)
+>>> norm_q16(*norm_sums(crops, np.ones((1, 2, 2), np.bool_), NormSpec()))
+array([65536])
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import ConfigError, CropError
+
+__all__ = ["Q16_ONE", "ClassNorms", "NormSpec", "check_norm_spec", "class_norms", "norm_q16", "norm_sums"]
+
+Q16_ONE: Final = 65536
+_FULL_SCALE: Final = 255
+_INT32_LIMIT: Final = 2**31
+
+Weight = Annotated[int, msgspec.Meta(ge=0, le=127)]
+
+
+class NormSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How pixels are weighed.
+
+    Attributes:
+        kind: the only kind so far; the weighted mean of pixel values.
+        channel_weights: one weight w_c in 0..127 a channel; empty means 1 for each.
+    """
+
+    kind: Literal["weighted_mean"] = "weighted_mean"
+    channel_weights: tuple[Weight, ...] = ()
+
+    def weights(self, channels: int) -> NDArray[np.int64]:
+        """Return the channel weights, shape (channels,).
+
+        Raises:
+            ConfigError: the number of weights is not the number of channels, or all are 0.
+        """
+        weights = np.array(self.channel_weights or (1,) * channels, np.int64)
+        if weights.size != channels:
+            raise ConfigError(f"norm.channel_weights has {weights.size} entries for {channels} channels: give one each")
+        if not weights.any():
+            raise ConfigError("norm.channel_weights are all 0: at least one must be in 1..127")
+        return weights
+
+
+class ClassNorms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Running sums over the norms of one class; exact, so that they add up across machines.
+
+    Attributes:
+        count: samples.
+        sum_q16: sum of their norms, Q16.
+        sum_squares_q32: sum of the squared norms, Q32.
+    """
+
+    count: int = 0
+    sum_q16: int = 0
+    sum_squares_q32: int = 0
+
+    def plus(self, other: "ClassNorms") -> "ClassNorms":
+        """Return the sums over both sets."""
+        return ClassNorms(
+            self.count + other.count, self.sum_q16 + other.sum_q16, self.sum_squares_q32 + other.sum_squares_q32
+        )
+
+
+def check_norm_spec(spec: NormSpec, side_px: int, channels: int) -> None:
+    """Prove that no sum over a crop can leave 32 bits, whatever the pixels.
+
+    Raises:
+        ConfigError: side_px**2 * channels * 255 * largest weight reaches 2**31, or the weights do not fit the channels.
+    """
+    largest = side_px * side_px * channels * _FULL_SCALE * int(spec.weights(channels).max())
+    if largest >= _INT32_LIMIT:
+        raise ConfigError(
+            f"norm sum may reach {largest}, the limit is {_INT32_LIMIT - 1}: use a smaller crop than {side_px} px "
+            "or smaller channel weights"
+        )
+
+
+def norm_sums(
+    crops: NDArray[np.uint8], masks: NDArray[np.bool_], spec: NormSpec
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return numerator and denominator of each sample's norm.
+
+    Args:
+        crops: (N, S, S, C) uint8, 0 outside the mask.
+        masks: (N, S, S) bool, the object's own pixels.
+        spec: weights; see `NormSpec`.
+
+    Returns:
+        Two (N,) int64 arrays: sum of w_c * x_ijc over the crop, and sum of w_c over the mask's pixels.
+
+    Raises:
+        CropError: a mask is empty, so that the norm does not exist.
+        ConfigError: the weights do not fit the channels.
+
+    Source:
+        CN113326857B, step "norm from the weighted average of the pixels"; docs/norm-loop.md.
+    """
+    count, side, _, channels = crops.shape
+    weights = spec.weights(channels)
+    per_channel = crops.reshape(count, side * side, channels).sum(axis=1, dtype=np.int64)  # (N, C)
+    areas = masks.reshape(count, side * side).sum(axis=1, dtype=np.int64)  # (N,)
+    if not areas.all():
+        raise CropError(f"crop {int(np.argmin(areas))} of {count} has an empty mask: it has no norm")
+    return per_channel @ weights, areas * weights.sum()
+
+
+def norm_q16(numerators: NDArray[np.int64], denominators: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the norms as Q16 integers: floor(65536 * numerator / (255 * denominator)).
+
+    Args:
+        numerators: (N,) int64, from `norm_sums`.
+        denominators: (N,) int64, > 0.
+
+    Returns:
+        (N,) int64 in 0..65536.
+    """
+    return (Q16_ONE * numerators) // (_FULL_SCALE * denominators)
+
+
+def class_norms(norms_q16: NDArray[np.int64]) -> ClassNorms:
+    """Return count, sum and sum of squares of the norms of one class, (N,) int64 in 0..65536."""
+    return ClassNorms(int(norms_q16.size), int(norms_q16.sum()), int((norms_q16 * norms_q16).sum()))

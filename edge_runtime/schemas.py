@@ -1,0 +1,242 @@
+"""Every record that reaches a disk and is shared up or down: recipe, machine, card, norms.
+
+Frozen structs with a schema version; no I/O. A recipe travels with the model, a machine file stays on the machine.
+
+>>> recipe = Recipe(classes=(ClassRule("good", "accept"), ClassRule("stone", "eject")))
+>>> recipe.class_names
+('good', 'stone')
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from edge_runtime.crop import CropSpec
+from edge_runtime.norm import ClassNorms, NormSpec
+from edge_runtime.segment import SegmentSettings
+
+__all__ = [
+    "CARD_SCHEMA_VERSION",
+    "Action",
+    "Camera",
+    "ClassMetrics",
+    "ClassRule",
+    "DisplayName",
+    "Lane",
+    "Lineage",
+    "Machine",
+    "ModelCard",
+    "NormTable",
+    "Recipe",
+    "ResidualPolicy",
+]
+
+CARD_SCHEMA_VERSION: Final = 1
+
+Action = Literal["accept", "eject"]
+Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class ClassRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the machine does with one class.
+
+    Attributes:
+        name: class name, as in the model card.
+        action: accept lets it pass, eject fires the valve.
+        min_score: an eject class fires only when its score, 0..1, reaches this; lower is more sensitive.
+    """
+
+    name: Name
+    action: Action = "accept"
+    min_score: Ratio = 0.0
+
+
+class ResidualPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is recorded.
+
+    Attributes:
+        audit_rate: probability 0..1 that an object joins the audit slice, whatever its scores.
+        max_per_class: most confirmed residuals kept of one true class and lot.
+    """
+
+    audit_rate: Ratio = 0.01
+    max_per_class: Annotated[int, msgspec.Meta(ge=1)] = 2000
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"classes": "class"}):
+    """The product: how to find objects, cut them out, and what to do with each class; travels with the model.
+
+    Attributes:
+        classes: one rule a class, in the order of the model's scores.
+        name: product name.
+        segment: how objects are found.
+        crop: window and reduction.
+        oversize: what happens to objects larger than the window; they are never classified.
+        residual: what is recorded.
+    """
+
+    classes: tuple[ClassRule, ...]
+    name: Name = "product"
+    oversize: Action = "eject"
+    segment: SegmentSettings = SegmentSettings()
+    crop: CropSpec = CropSpec()
+    residual: ResidualPolicy = ResidualPolicy()
+    schema_version: Literal[1] = 1
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Class names in the order of the model's scores."""
+        return tuple(rule.name for rule in self.classes)
+
+
+class Lane(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One valve and the strip of the belt that it clears.
+
+    Attributes:
+        valve: number at the controller, 0..4095.
+        from_mm: left edge of the strip, from the left edge of the view.
+        to_mm: right edge.
+        delay_us: measured time from command to full jet of this valve.
+    """
+
+    valve: Annotated[int, msgspec.Meta(ge=0, le=4095)]
+    from_mm: float
+    to_mm: float
+    delay_us: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+
+
+class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One view.
+
+    Attributes:
+        name: unique on the machine.
+        width_px: pixels of a line.
+        pixel_mm: size of a pixel on the belt, both ways.
+        to_valves_mm: way of an object from the camera's line to the valves.
+        max_object_lines: longest object that can be classified, in lines.
+    """
+
+    name: Name = "top"
+    width_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 1024
+    pixel_mm: Positive = 0.1
+    to_valves_mm: Positive = 300.0
+    max_object_lines: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 96
+
+
+class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"cameras": "camera", "lanes": "lane"}):
+    """What stays on the machine whatever model it runs: views, valves, belt, link.
+
+    Attributes:
+        name: the machine's name in every record.
+        cameras: at least one view.
+        lanes: valve map, neighbours in order.
+        belt_mm_s: belt speed.
+        pulse_margin_mm: how much longer than the object the jet lasts, before and after.
+        min_lead_ms: a command that reaches the controller later than this before its time is late.
+        port: serial port of the ejector controller; empty for none.
+        baud: line rate.
+        keeps_order: objects reach the inspection in the order and lane of the camera, so that it can be matched (T2).
+        to_inspection_mm: way from the camera's line to the inspection's line; 0 where there is none.
+    """
+
+    name: Name
+    cameras: tuple[Camera, ...]
+    lanes: tuple[Lane, ...]
+    belt_mm_s: Positive = 2000.0
+    pulse_margin_mm: Annotated[float, msgspec.Meta(ge=0.0)] = 0.5
+    min_lead_ms: Annotated[float, msgspec.Meta(ge=0.0)] = 8.0
+    port: str = ""
+    baud: Literal[115200, 230400, 460800, 921600, 1500000, 3000000] = 921600
+    keeps_order: bool = True
+    to_inspection_mm: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    schema_version: Literal[1] = 1
+
+
+class DisplayName(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"zh_cn": "zh-CN"}):
+    """What people call a class."""
+
+    en: str
+    zh_cn: str
+
+
+class ClassMetrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Validation figures of one class: precision, recall and f1 in 0..1 over `samples` samples."""
+
+    samples: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a model comes from, enough to make it again.
+
+    Attributes:
+        pool_digest: sha256 over the pool's samples, labels, groups and splits.
+        run_key: sha256 over everything that decides the model's bytes.
+        rounds: rounds run; best_round: the one that shipped, counted from 1.
+        training_samples: size of the training set of that round; pool_samples: of the training split.
+        seed, m, a, b: of the draw; m = a + b samples a class and round.
+        versions: of python and the libraries that decide the bytes.
+    """
+
+    pool_digest: Digest
+    run_key: Digest
+    rounds: int
+    best_round: int
+    training_samples: int
+    pool_samples: int
+    seed: int
+    m: int
+    a: int
+    b: int
+    versions: dict[str, str]
+
+
+class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """card.json: what a model is, knows and promises.
+
+    Attributes:
+        model_id: sha256 of model.onnx.
+        classes: in the order of the scores.
+        display_names: one entry a class.
+        crop: shape of the input crops: uint8 (N, side_px, side_px, channels).
+        norm: how norms are computed.
+        class_norms: norm sums of each class over the whole training split.
+        temperature: by which the logits were divided to calibrate the scores.
+        metrics: validation figures by class; macro_f1 and worst_class_recall over them.
+        opset, ort_min: what a runtime must support.
+        latency_budget_us: longest median time an object may take on the board; 0 means no budget.
+    """
+
+    model_id: Digest
+    classes: tuple[Name, ...]
+    display_names: dict[str, DisplayName]
+    crop: CropSpec
+    norm: NormSpec
+    class_norms: dict[str, ClassNorms]
+    temperature: Positive
+    metrics: dict[str, ClassMetrics]
+    macro_f1: Ratio
+    worst_class_recall: Ratio
+    lineage: Lineage
+    opset: int
+    ort_min: str
+    latency_budget_us: int = 0
+    schema_version: Literal[1] = CARD_SCHEMA_VERSION
+
+
+class NormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """norms.json: how the norms of each class are spread, to see drift on the machine.
+
+    Attributes:
+        bins: number of equal bins over 0..65536.
+        histograms: counts by class, each of length `bins`.
+    """
+
+    bins: int
+    histograms: dict[str, tuple[int, ...]]
+    schema_version: Literal[1] = 1

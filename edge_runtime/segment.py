@@ -1,0 +1,146 @@
+"""Frame to objects: a threshold from the recipe, never from the frame, and outer contours.
+
+Pure: the same pixels give the same objects in the same order, however the stream was cut. Knows no crops, no classes.
+
+>>> frame = np.zeros((9, 9, 3), np.uint8); frame[3:6, 2:7] = 200
+>>> segment(frame, SegmentSettings(threshold=100, min_area_px=4)).boxes_px.tolist()
+[[2, 3, 5, 3]]
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Objects", "SegmentSettings", "foreground", "gray_levels", "segment"]
+
+
+class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How objects are told from the background.
+
+    Attributes:
+        mask: "object" finds contours; "full" takes the whole picture as the one object.
+        channel: the grey level compared with the threshold: BT.601 grey, or one channel.
+        polarity: objects are brighter or darker than the background.
+        threshold: grey level 0..255; bright objects lie above it, dark ones at or below it.
+        blur_px: side of the median filter against noise; 1 is off, else odd.
+        min_area_px: smaller outer contours are dust, in pixels of the filled contour.
+        mask_margin_px: by how much the filled contour is widened for the crop.
+    """
+
+    mask: Literal["object", "full"] = "object"
+    channel: Literal["gray", "blue", "green", "red"] = "gray"
+    polarity: Literal["bright", "dark"] = "bright"
+    threshold: Annotated[int, msgspec.Meta(ge=0, le=255)] = 60
+    blur_px: Literal[1, 3, 5] = 3
+    min_area_px: Annotated[int, msgspec.Meta(ge=1)] = 40
+    mask_margin_px: Annotated[int, msgspec.Meta(ge=0, le=64)] = 2
+
+    @property
+    def guard_px(self) -> int:
+        """Rows of context that an object needs around it: filter radius and mask margin, plus one."""
+        return self.blur_px // 2 + self.mask_margin_px + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of one picture, ordered by last row, then by the column where that row begins.
+
+    Attributes:
+        contours: N outer contours, each (P, 1, 2) int32, x before y, in pixels of the picture.
+        boxes_px: (N, 4) int32: x, y, width, height.
+        areas_px: (N,) int64, pixels inside the filled contour's polygon, at least 1.
+        last_columns_px: (N,) int32, leftmost column of the last row.
+    """
+
+    contours: tuple[NDArray[np.int32], ...]
+    boxes_px: NDArray[np.int32]
+    areas_px: NDArray[np.int64]
+    last_columns_px: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.contours)
+
+    @property
+    def last_rows_px(self) -> NDArray[np.int32]:
+        """(N,) int32, the last row of each object."""
+        return self.boxes_px[:, 1] + self.boxes_px[:, 3] - 1
+
+    def select(self, keep: NDArray[np.bool_]) -> "Objects":
+        """Return the objects where `keep`, (N,) bool, is true, in the same order."""
+        contours = tuple(self.contours[i] for i in np.flatnonzero(keep))
+        return Objects(contours, self.boxes_px[keep], self.areas_px[keep], self.last_columns_px[keep])
+
+
+def gray_levels(frame: NDArray[np.uint8], channel: str) -> NDArray[np.uint8]:
+    """Return the grey levels that are compared with the threshold.
+
+    Args:
+        frame: (H, W, 3) uint8 BGR, or (H, W, C) bands.
+        channel: "gray" (BT.601 for 3 bands, else the first band), "blue", "green" or "red" (bands 0, 1, 2).
+
+    Returns:
+        (H, W) uint8; a copy.
+    """
+    bands = frame.shape[2]
+    if channel == "gray" and bands == 3:
+        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+    band = {"gray": 0, "blue": 0, "green": 1, "red": 2}[channel]
+    return np.asarray(cv2.extractChannel(frame, min(band, bands - 1)), np.uint8)
+
+
+def foreground(frame: NDArray[np.uint8], settings: SegmentSettings) -> NDArray[np.uint8]:
+    """Return the foreground of a frame (H, W, C) uint8 as (H, W) uint8, 255 inside, 0 outside."""
+    levels = gray_levels(frame, settings.channel)
+    if settings.blur_px > 1:
+        levels = np.asarray(cv2.medianBlur(levels, settings.blur_px), np.uint8)
+    kind = cv2.THRESH_BINARY if settings.polarity == "bright" else cv2.THRESH_BINARY_INV
+    return np.asarray(cv2.threshold(levels, settings.threshold, 255, kind)[1], np.uint8)
+
+
+def segment(frame: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
+    """Find the objects of a frame.
+
+    Args:
+        frame: (H, W, C) uint8.
+        settings: see `SegmentSettings`.
+
+    Returns:
+        The objects, ordered by last row, then by the column where it begins. Holes are filled, since only outer
+        contours count; an object inside a hole belongs to the object around it.
+    """
+    if settings.mask == "full":
+        return _whole_picture(frame.shape[0], frame.shape[1])
+    contours, _ = cv2.findContours(foreground(frame, settings), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    measured = [_measure(np.asarray(contour, np.int32)) for contour in contours]
+    kept = sorted((m for m in measured if m[2] >= settings.min_area_px), key=lambda m: (m[1][1] + m[1][3], m[3]))
+    return _pack(kept)
+
+
+_Measured = tuple[NDArray[np.int32], tuple[int, int, int, int], int, int]
+
+
+def _measure(contour: NDArray[np.int32]) -> _Measured:
+    x, y, width, height = cv2.boundingRect(contour)
+    points = contour[:, 0, :]  # (P, 2)
+    last_column = int(points[points[:, 1] == y + height - 1, 0].min())
+    # contourArea measures between pixel centres; half the outline is missing, one pixel at the least (Pick's theorem).
+    area = int(cv2.contourArea(contour) + cv2.arcLength(contour, closed=True) / 2) + 1
+    return contour, (x, y, width, height), area, last_column
+
+
+def _pack(measured: list[_Measured]) -> Objects:
+    return Objects(
+        tuple(m[0] for m in measured),
+        np.array([m[1] for m in measured], np.int32).reshape(-1, 4),
+        np.array([m[2] for m in measured], np.int64),
+        np.array([m[3] for m in measured], np.int32),
+    )
+
+
+def _whole_picture(height: int, width: int) -> Objects:
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.int32).reshape(4, 1, 2)
+    return _pack([(corners, (0, 0, width, height), width * height, 0)])
