@@ -1,0 +1,84 @@
+"""The inline shell: blocks or frames through the stages in one process, without clock or link; deterministic.
+
+Replay, tests, the virtual machine and the demo use it. Same recording and same model give the same digest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.decisions import Decisions, Pulses
+from edge_runtime.line_scan import Block, LineScan, View
+from edge_runtime.model import Classifier, ModelFolder
+from edge_runtime.pipeline import Sorter, sort_view
+from edge_runtime.schedule import schedule
+from edge_runtime.schemas import Camera, Lane, Machine, Recipe
+
+__all__ = ["InlineSorter", "Sorted", "desk_machine", "make_sorter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What one step gave: decisions and the pulses scheduled for them."""
+
+    decisions: Decisions
+    pulses: Pulses
+
+
+class InlineSorter:
+    """One camera's stream, step by step. Holds the lines that the next block needs, nothing else."""
+
+    def __init__(self, sorter: Sorter, machine: Machine) -> None:
+        self._sorter = sorter
+        self._machine = machine
+        self._scan = LineScan(sorter.camera.max_object_lines, sorter.recipe.segment.guard_px)
+        self._tail: Block | None = None
+        self._next_line = 0
+
+    def sort_block(self, block: Block) -> Sorted:
+        """Sort the next lines of an endless scene; objects that may go on in the next block wait for it.
+
+        Raises:
+            FrameError: lines are missing before the block, or the width changed.
+            CropError: the block has another number of channels than the recipe.
+        """
+        view, self._tail = self._scan.view(self._tail, block)
+        return self._sort(view)
+
+    def finish(self) -> Sorted:
+        """Sort what is left at the end of an endless scene."""
+        if self._tail is None:
+            none = Decisions.empty(self._sorter.camera.name, self._sorter.recipe.crop, len(self._sorter.recipe.classes))
+            return Sorted(none, schedule(none, self._machine, self._sorter.camera))
+        empty = Block(self._tail.end_line, self._tail.pixels[:0])
+        view, _ = self._scan.view(self._tail, empty, is_last=True)
+        self._tail = None
+        return self._sort(view)
+
+    def sort_frame(self, frame: NDArray[np.uint8]) -> Sorted:
+        """Sort an area frame (H, W, C) uint8: all its objects are complete; lines count on from frame to frame.
+
+        Raises:
+            CropError: the frame has another number of channels than the recipe.
+        """
+        first, height = self._next_line, int(frame.shape[0])
+        self._next_line += height
+        return self._sort(View(first, frame, first, first + height))
+
+    def _sort(self, view: View) -> Sorted:
+        decisions = sort_view(view, self._sorter)
+        return Sorted(decisions, schedule(decisions, self._machine, self._sorter.camera))
+
+
+def make_sorter(folder: ModelFolder, classifier: Classifier, camera: Camera, recipe: Recipe | None = None) -> Sorter:
+    """Join a model with a camera; `recipe` stands in for the folder's own where given."""
+    return Sorter(recipe or folder.recipe, folder.card.norm, camera, classifier.scores)
+
+
+def desk_machine(width_px: int, *, pixel_mm: float = 0.1, max_object_lines: int = 96) -> Machine:
+    """Return a machine for the desk: one view of `width_px`, valves every 5 mm, 300 mm from the camera, no port."""
+    width_mm = width_px * pixel_mm
+    lanes = tuple(Lane(i, i * 5.0, min((i + 1) * 5.0, width_mm)) for i in range(max(1, -int(-width_mm // 5))))
+    camera = Camera(width_px=width_px, pixel_mm=pixel_mm, max_object_lines=max_object_lines)
+    return Machine("desk", (camera,), lanes)

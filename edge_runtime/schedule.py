@@ -1,0 +1,84 @@
+"""Ejections to valve pulses, from position, size and belt speed. Pure: whose clock it is, is the link's affair.
+
+>>> machine = Machine("desk", (Camera(),), (Lane(0, 0.0, 5.0), Lane(1, 5.0, 10.0)))
+>>> lanes_of(np.array([[10, 0, 20, 30]]), machine, machine.cameras[0])
+[(0, 1)]
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.decisions import Decisions, Pulses
+from edge_runtime.schemas import Camera, Lane, Machine
+
+__all__ = ["Camera", "Lane", "Machine", "lanes_of", "line_time_us", "schedule"]
+
+
+def line_time_us(machine: Machine, camera: Camera) -> float:
+    """Return how long the belt takes for one line of this camera, in microseconds."""
+    return camera.pixel_mm / machine.belt_mm_s * 1e6
+
+
+def lanes_of(boxes_px: NDArray[np.int64], machine: Machine, camera: Camera) -> list[tuple[int, int]]:
+    """Return for each box the lanes that clear it, as (index of the first lane, number of lanes); (0, 0) for none.
+
+    Args:
+        boxes_px: (N, 4): x, line, width, height.
+        machine: lanes, neighbours in order.
+        camera: scale.
+
+    Note:
+        A lane takes part when it covers some of the middle half of the object: an edge that leans into the next lane
+        is not worth the good product that a second valve would take along.
+    """
+    left = np.array([lane.from_mm for lane in machine.lanes])
+    right = np.array([lane.to_mm for lane in machine.lanes])
+    result = []
+    for x, _, width, _ in boxes_px.tolist():
+        begin, end = (x + width * 0.25) * camera.pixel_mm, (x + width * 0.75) * camera.pixel_mm
+        hit = np.flatnonzero((left < end) & (right > begin))
+        result.append((int(hit[0]), int(hit[-1] - hit[0] + 1)) if hit.size else (0, 0))
+    return result
+
+
+def schedule(decisions: Decisions, machine: Machine, camera: Camera) -> Pulses:
+    """Return the pulses for the ejected objects.
+
+    Args:
+        decisions: of this camera.
+        machine: belt, lanes, margins.
+        camera: scale and way to the valves.
+
+    Returns:
+        Pulses that open `pulse_margin_mm` before an object's first row reaches the valves, less the valve's own delay,
+        and last until the margin after its last row. An object over no lane gets no pulse. One pulse serves lanes whose
+        valves have consecutive numbers and equal delays; others get a pulse each.
+    """
+    ejected = np.flatnonzero(decisions.is_eject)
+    boxes = decisions.boxes_px[ejected]
+    per_line_us = line_time_us(machine, camera)
+    to_valves_us = camera.to_valves_mm / machine.belt_mm_s * 1e6
+    margin_us = machine.pulse_margin_mm / machine.belt_mm_s * 1e6
+    rows: list[tuple[int, int, int, int, int]] = []
+    for owner, box, (first, count) in zip(
+        ejected.tolist(), boxes.tolist(), lanes_of(boxes, machine, camera), strict=True
+    ):
+        open_us = box[1] * per_line_us + to_valves_us - margin_us
+        pulse_us = round(box[3] * per_line_us + 2 * margin_us)
+        rows += [
+            (owner, run[0].valve, len(run), round(open_us - run[0].delay_us), max(1, pulse_us))
+            for run in _valve_runs(machine.lanes[first : first + count])
+        ]
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    return Pulses(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), table[:, 3], table[:, 4])
+
+
+def _valve_runs(lanes: tuple[Lane, ...]) -> list[list[Lane]]:
+    runs: list[list[Lane]] = []
+    for lane in lanes:
+        last = runs[-1][-1] if runs else None
+        if last is not None and lane.valve == last.valve + 1 and lane.delay_us == last.delay_us and len(runs[-1]) < 16:
+            runs[-1].append(lane)
+        else:
+            runs.append([lane])
+    return runs
