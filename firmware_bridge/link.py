@@ -1,0 +1,281 @@
+"""The link as the product uses it: a session over a transport, pumped by whoever calls.
+
+One thread at a time. Nothing runs in the background: call `poll` at least every 10 ms, or the controller takes the host
+for dead. A whole session in virtual time:
+
+>>> from firmware_bridge.clock import ManualClock
+>>> from firmware_bridge.transport_board import BoardTransport
+>>> from firmware_bridge.virtual_board import VirtualBoard
+>>> clock, board = ManualClock(), VirtualBoard()
+>>> link = Link(BoardTransport(board, clock), clock, LinkSettings(epoch_seed=1))
+>>> link.connect(timeout_s=1.0).n_valves
+256
+>>> link.configure({ConfigKey.MAX_PULSE_US: 5000})
+>>> link.arm(timeout_s=1.0)
+>>> link.eject([EjectEvent(link.tick_now() + 20_000, first_valve=17, valve_count=3, pulse_us=1500)])
+range(0, 1)
+>>> while link.open_events:
+...     clock.sleep_s(0.005)
+...     events = link.poll()
+>>> [(pulse.first_valve, pulse.valve_count) for pulse in board.take_fired()]
+[(17, 3)]
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from firmware_bridge.clock import NS_PER_S, Clock
+from firmware_bridge.config_keys import DEFAULT_CONFIG, ConfigKey
+from firmware_bridge.errors import (
+    ConfigRefusedError,
+    LinkDownError,
+    LinkTimeoutError,
+    ProtocolVersionError,
+    TransportError,
+)
+from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
+from firmware_bridge.link_events import DownReason, EjectEvent, LinkEvent
+from firmware_bridge.messages import PROTOCOL_VERSION, BoardState, FeederSet, Ident, Status, Verdict, VerdictSource
+from firmware_bridge.transport import Transport
+
+__all__ = ["Link"]
+
+_READ_B: Final = 65_536
+_MAX_READS_PER_POLL: Final = 64  # 4 MiB: a babbling port must not hold the caller for ever
+_WAIT_S: Final = 0.001
+
+
+class Link:
+    """One host's end of SEL/1.
+
+    Args:
+        transport: open medium; the link closes it.
+        clock: monotonic time for every deadline.
+        settings: periods and rules.
+    """
+
+    def __init__(self, transport: Transport, clock: Clock, settings: LinkSettings | None = None) -> None:
+        self._settings = settings or LinkSettings()
+        seed = self._settings.epoch_seed
+        self._core = LinkCore(
+            self._settings, epoch_seed=int.from_bytes(os.urandom(8), "little") if seed is None else seed
+        )
+        self._transport = transport
+        self._clock = clock
+        self._events: list[LinkEvent] = []
+        self._is_closed = False
+
+    @property
+    def ident(self) -> Ident | None:
+        """Return what the controller said about itself, None before `connect`."""
+        return self._core.ident
+
+    @property
+    def status(self) -> Status | None:
+        """Return the controller's latest STATUS of this session."""
+        return self._core.status
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether a session is open."""
+        return self._core.state is LinkState.UP
+
+    @property
+    def is_armed(self) -> bool:
+        """Tell whether the controller has said that it fires."""
+        return self._core.is_armed
+
+    @property
+    def open_events(self) -> int:
+        """Return how many events have no outcome yet."""
+        return self._core.open_events
+
+    def connect(self, timeout_s: float) -> Ident:
+        """Open a session and return the controller's identity.
+
+        Raises:
+            LinkTimeoutError: no answer within timeout_s.
+            ProtocolVersionError: the controller speaks another version.
+            TransportError: the medium failed.
+            LinkDownError: the controller restarted meanwhile.
+        """
+        self._core.open_session(self._clock.monotonic_ns())
+        core = self._core
+        self._wait_for(lambda: core.state is LinkState.UP or core.refused_ident is not None, timeout_s, "HELLO")
+        refused = core.refused_ident
+        if refused is not None:
+            raise ProtocolVersionError(f"controller speaks version {refused.proto}, this host {PROTOCOL_VERSION}")
+        ident = self._core.ident
+        assert ident is not None, "UP follows IDENT"
+        return ident
+
+    def configure(self, settings: Mapping[ConfigKey, int], timeout_s: float = 2.0) -> None:
+        """Set every configuration key and check what the controller made of them.
+
+        Args:
+            settings: keys that differ from their defaults; WD_MS defaults to LinkSettings.wd_ms.
+            timeout_s: limit for all answers.
+
+        Raises:
+            LinkStateError: no session.
+            MessageError: a value is no u32.
+            ConfigRefusedError: the controller keeps another value, or its checksum over all keys differs.
+            LinkTimeoutError: no answer in time.
+            LinkDownError: the session ended meanwhile.
+        """
+        values = {**DEFAULT_CONFIG, ConfigKey.WD_MS: self._settings.wd_ms, **settings}
+        self._core.configure(values)
+        answers = self._core.board_config
+        self._wait_for(lambda: answers.keys() >= values.keys(), timeout_s, "CFG_SET")
+        for key in sorted(values):
+            if answers[key].value != values[key]:
+                raise ConfigRefusedError(f"{key.name} = {values[key]} refused: controller has {answers[key].value}")
+        wanted_crc = self._core.wanted_cfg_crc
+        if answers[max(values)].cfg_crc != wanted_crc:
+            board_crc = answers[max(values)].cfg_crc
+            raise ConfigRefusedError(
+                f"controller's configuration checksum 0x{board_crc:08x}, expected 0x{wanted_crc:08x}"
+            )
+
+    def arm(self, timeout_s: float) -> None:
+        """Ask the controller to fire from now on and wait until it says so.
+
+        Raises:
+            LinkStateError: no session, or not configured.
+            LinkTimeoutError: the controller does not arm in time, for example because SAFE is latched.
+            LinkDownError: the session ended meanwhile.
+        """
+        self._core.want_armed(is_wanted=True, now_ns=self._clock.monotonic_ns())
+        self._wait_for(lambda: self._core.is_armed, timeout_s, "SET_STATE ARMED")
+
+    def disarm(self, timeout_s: float = 1.0) -> None:
+        """Stop taking events; those accepted still fire. Wait until the controller says so.
+
+        Raises:
+            LinkStateError: no session.
+            LinkTimeoutError: no answer in time.
+            LinkDownError: the session ended meanwhile.
+        """
+        self._core.want_armed(is_wanted=False, now_ns=self._clock.monotonic_ns())
+        self._wait_for(lambda: not self._core.is_armed, timeout_s, "SET_STATE IDLE")
+
+    def eject(self, events: Sequence[EjectEvent]) -> range:
+        """Send events and return their ids; each will have exactly one EjectOutcome.
+
+        Raises:
+            LinkStateError: no session, or `arm` was not called.
+            MessageError: a value is out of range; then none of the events is taken.
+        """
+        evids = self._core.eject(events, self._clock.monotonic_ns())
+        self._send()
+        return evids
+
+    def set_feeder(self, permille: int) -> None:
+        """Set the feeder's rate, 0 (off) to 1000; the controller turns it off by itself when the host falls silent.
+
+        Raises:
+            LinkStateError: no session.
+            MessageError: permille is not in 0..1000.
+        """
+        self._core.send_control(FeederSet(permille))
+        self._send()
+
+    def send_verdict(
+        self, *, object_id: int, class_id: int, source: VerdictSource, tick: int, confidence_255: int = 255
+    ) -> None:
+        """Tell the controller the truth about a piece, for controllers that mark or count pieces.
+
+        Args:
+            object_id: the object number, or the lane where `source` is an inspection.
+            class_id: what it was.
+            source: who says so.
+            tick: controller's tick, u32, at which it was seen.
+            confidence_255: 255 is certain.
+
+        Raises:
+            LinkStateError: no session.
+            MessageError: a value is out of range.
+        """
+        self._core.send_control(Verdict(object_id, class_id, confidence_255, source, tick))
+        self._send()
+
+    def ping(self, timeout_s: float) -> float:
+        """Return the seconds that one CLOCK_REQ took there and back.
+
+        Raises:
+            LinkTimeoutError: no answer in time.
+            LinkDownError: the session ended meanwhile.
+        """
+        answers = self._core.clock_answers
+        self._core.ask_clock(self._clock.monotonic_ns())
+        self._wait_for(lambda: self._core.clock_answers > answers, timeout_s, "CLOCK_REQ")
+        rtt_ns = self._core.rtt_ns
+        assert rtt_ns is not None, "set with each answer"
+        return rtt_ns / NS_PER_S
+
+    def tick_now(self) -> int:
+        """Return the controller's tick now, modulo 2**32, estimated to about a millisecond.
+
+        Note: fire times belong on TRIGGER_STAMP ticks, not on this.
+        """
+        return self._core.tick_at(self._clock.monotonic_ns()) & 0xFFFFFFFF
+
+    def poll(self) -> list[LinkEvent]:
+        """Read, act and send once without waiting; return what happened since the last poll.
+
+        A failing medium is an event here (LinkDown), not an error.
+        """
+        self._pump(0.0)
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        """Disarm if armed, end the session and close the transport; `poll` still returns what is left.
+
+        The controller is not waited for: its own watchdog covers a lost farewell.
+        """
+        if self._is_closed:
+            return
+        if self.is_up:
+            self._core.want_armed(is_wanted=False, now_ns=self._clock.monotonic_ns())
+            self._send()
+        self._core.fail(DownReason.CLOSED, "closed by the host", self._clock.monotonic_ns())
+        self._events += self._core.take_events()
+        self._is_closed = True
+        self._transport.close()
+
+    def _wait_for(self, is_done: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Pump until is_done(), keeping the events for the next poll."""
+        deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+        self._pump(0.0)
+        while not is_done():
+            if self._core.state is LinkState.DOWN:
+                raise LinkDownError(f"session ended while waiting for the answer to {what}")
+            if self._clock.monotonic_ns() >= deadline_ns:
+                state = self._core.status.state.name if self._core.status else BoardState.BOOT.name
+                raise LinkTimeoutError(f"no answer to {what} within {timeout_s} s; controller's last state: {state}")
+            self._pump(_WAIT_S)
+
+    def _pump(self, timeout_s: float) -> None:
+        if self._is_closed:
+            return
+        try:
+            data = self._transport.read(_READ_B, timeout_s)
+            for _ in range(_MAX_READS_PER_POLL):
+                if not data:
+                    break
+                self._core.receive(data, self._clock.monotonic_ns())
+                data = self._transport.read(_READ_B, 0.0)
+        except TransportError as error:
+            self._core.fail(DownReason.TRANSPORT, str(error), self._clock.monotonic_ns())
+        self._send()
+
+    def _send(self) -> None:
+        data = self._core.step(self._clock.monotonic_ns())
+        try:
+            if data:
+                self._transport.write(data)
+        except TransportError as error:
+            self._core.fail(DownReason.TRANSPORT, str(error), self._clock.monotonic_ns())
+        self._events += self._core.take_events()
