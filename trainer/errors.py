@@ -7,6 +7,7 @@ ProductError
     ├── PoolError               5  the pool file is missing, damaged, locked or of another version
     ├── LeakError               5  one group lies on two sides of the split
     ├── NotEnoughClassesError   5  a model needs samples of at least two classes
+    ├── TrainingError           5  a training run cannot reach a result
     ├── ResumeError             5  a run cannot go on from where it stopped
     ├── TrainingError           5  training cannot go on: the loss is not a number
     └── ExportRefusedError      1  the model is not good enough, or differs from the one that was trained
@@ -68,6 +69,13 @@ class NotEnoughClassesError(TrainerError):
     remedy: ClassVar[str] = "Import samples of at least two classes; the import's report says why any were left out."
 
 
+class TrainingError(TrainerError):
+    """Training cannot go on: the loss is no longer a number."""
+
+    exit_code: ClassVar[int] = 5
+    remedy: ClassVar[str] = "Lower fit.learning_rate and run again; rounds already finished are kept."
+
+
 class ResumeError(TrainerError):
     """A run cannot go on, because its inputs, settings or computer are not those it started with."""
 
@@ -80,10 +88,3 @@ class ExportRefusedError(TrainerError):
 
     exit_code: ClassVar[int] = 1
     remedy: ClassVar[str] = "Read the failed gate in the report; more or better samples of the named class help most."
-
-
-class TrainingError(TrainerError):
-    """Training cannot go on: the loss is no longer a number."""
-
-    exit_code: ClassVar[int] = 5
-    remedy: ClassVar[str] = "Lower fit.learning_rate and run again; rounds already finished are kept."

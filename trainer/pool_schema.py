@@ -1,0 +1,86 @@
+"""The tables of a pool file, and how a file is known to be one.
+
+Knows SQL only. A change of a table raises SCHEMA_VERSION and comes with a step that brings older files up to it.
+
+>>> connection = sqlite3.connect(":memory:", isolation_level=None)
+>>> create_tables(connection)
+>>> connection.execute("PRAGMA user_version").fetchone()
+(1,)
+"""
+
+import sqlite3
+from typing import Final
+
+__all__ = ["APPLICATION_ID", "PAGE_SIZE_B", "SCHEMA_VERSION", "create_tables"]
+
+APPLICATION_ID: Final = 0x534C504F  # "SLPO", in the header of every pool file
+SCHEMA_VERSION: Final = 1
+PAGE_SIZE_B: Final = 16384  # crops of 1 to 10 kB stay on one or two pages
+
+_TABLES: Final = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE samples (
+      sample_id TEXT PRIMARY KEY CHECK (length(sample_id) = 64),
+      class_name TEXT NOT NULL,
+      group_name TEXT NOT NULL,
+      split TEXT NOT NULL CHECK (split IN ('train', 'validation', 'test')),
+      origin TEXT NOT NULL CHECK (origin IN ('import', 'residual', 'audit')),
+      state TEXT NOT NULL CHECK (state IN ('active', 'conflict', 'withdrawn')),
+      truth TEXT NOT NULL,
+      norm_numerator INTEGER NOT NULL CHECK (norm_numerator >= 0),
+      norm_denominator INTEGER NOT NULL CHECK (norm_denominator > 0),
+      norm_q16 INTEGER NOT NULL CHECK (norm_q16 BETWEEN 0 AND 65536),
+      source TEXT NOT NULL,
+      blob BLOB NOT NULL
+    )
+    """,
+    "CREATE INDEX samples_by_group ON samples (group_name)",
+    """
+    CREATE TABLE label_events (
+      event_no INTEGER PRIMARY KEY AUTOINCREMENT,
+      sample_id TEXT NOT NULL REFERENCES samples,
+      event TEXT NOT NULL,
+      class_name TEXT NOT NULL,
+      who TEXT NOT NULL,
+      why TEXT NOT NULL,
+      utc TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX label_events_by_sample ON label_events (sample_id)",
+    """
+    CREATE TABLE imports (
+      import_no INTEGER PRIMARY KEY AUTOINCREMENT,
+      source TEXT NOT NULL,
+      utc TEXT NOT NULL,
+      report TEXT NOT NULL
+    )
+    """,
+    # Labels are history: what was once said about a sample is never changed or taken away.
+    """
+    CREATE TRIGGER label_events_keep BEFORE UPDATE ON label_events
+    BEGIN SELECT RAISE(ABORT, 'label events are append-only'); END
+    """,
+    """
+    CREATE TRIGGER label_events_stay BEFORE DELETE ON label_events
+    BEGIN SELECT RAISE(ABORT, 'label events are append-only'); END
+    """,
+)
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables of an empty file and mark it as a pool, in one transaction.
+
+    Raises:
+        sqlite3.Error: the file is not empty, not writable or the disk is full; nothing was made.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
