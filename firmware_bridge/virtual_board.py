@@ -13,13 +13,13 @@ from typing import Final, assert_never
 import msgspec
 
 from firmware_bridge import messages as m
+from firmware_bridge.board_ejects import EjectDesk, Limits
 from firmware_bridge.config_keys import CONFIG_RANGES, DEFAULT_CONFIG, ConfigKey, config_crc
 from firmware_bridge.endpoint import SESSION_EPOCH8, Endpoint
 from firmware_bridge.errors import LinkStateError
-from firmware_bridge.event_window import Arrival, EventWindow, unwrap
 from firmware_bridge.late_rate import LateRate, LateVerdict
 from firmware_bridge.messages import BoardState
-from firmware_bridge.valve_bank import FiredPulse, ScheduledEvent, ValveBank
+from firmware_bridge.valve_bank import FiredPulse
 
 __all__ = ["DRAIN_NS", "TICK_HZ", "BoardSettings", "VirtualBoard"]
 
@@ -83,11 +83,11 @@ class VirtualBoard:
     @property
     def fired(self) -> list[FiredPulse]:
         """Return the closed pulses since the last `take_fired`."""
-        return self._bank.fired
+        return self._desk.bank.fired
 
     def take_fired(self) -> list[FiredPulse]:
         """Return the closed pulses since the last call and forget them; ticks count from boot and do not wrap."""
-        return self._bank.take_fired()
+        return self._desk.bank.take_fired()
 
     def tick_at(self, now_ns: int) -> int:
         """Return the controller's tick at that time, not wrapped."""
@@ -152,25 +152,23 @@ class VirtualBoard:
     def reboot(self, now_ns: int) -> None:
         """Lose power for an instant: valves off, all forgotten, ticks from 0, a new boot_id."""
         self._run_to(now_ns)
-        self._bank.close_all(self.tick_at(now_ns))
-        fired = self._bank.take_fired()
+        self._desk.bank.close_all(self.tick_at(now_ns))
+        fired = self._desk.bank.take_fired()
         self._boot_id = (self._boot_id + 1) & _U32
         self._tick_zero -= self.tick_at(now_ns)
         self._power_on()
-        self._bank.restore(fired)
+        self._desk.bank.restore(fired)
 
     # ----- rules
 
     def _power_on(self) -> None:
-        self._bank = ValveBank(self.settings.n_valves)
-        self._events = EventWindow()
+        self._desk = EjectDesk(n_valves=self.settings.n_valves, slots=self.settings.slots)
         self._late_rate = LateRate()
         self._config = dict(DEFAULT_CONFIG)
         self._cfg_crc = config_crc(self._config)
-        self._reports: list[m.EjectReport] = []
         self._host_epoch: int | None = None
         self._past_epoch: int | None = None
-        self._cancelled = self._faults = self._late = self._dup = self._queue_high = 0
+        self._cancelled = self._faults = 0
         self._last_heard_ns = self._status_due_ns = self._announce_due_ns = 0
         self._drain_end_ns: int | None = None
         self._feeder_permille = 0
@@ -189,14 +187,13 @@ class VirtualBoard:
         if is_watching and silent_ns <= now_ns:
             self._run_valves(silent_ns)
             self._fall_silent(silent_ns)
-        if self._drain_end_ns is not None and (self._bank.is_quiet or self._drain_end_ns <= now_ns):
+        if self._drain_end_ns is not None and (self._desk.bank.is_quiet or self._drain_end_ns <= now_ns):
             self._enter_safe(self._drain_end_ns)
         self._now_ns = max(self._now_ns, now_ns)
         self._run_valves(self._now_ns)
 
     def _run_valves(self, now_ns: int) -> None:
-        merged = self._bank.run_until(self.tick_at(now_ns))
-        self._reports += [m.EjectReport(evid & _U32, m.EjectReason.MERGED) for evid in merged]
+        self._desk.run_until(self.tick_at(now_ns))
 
     def _fall_silent(self, now_ns: int) -> None:
         self._feeder_permille = 0
@@ -206,12 +203,7 @@ class VirtualBoard:
 
     def _enter_safe(self, now_ns: int) -> None:
         """Fire what is due until then, then close every valve and stay so until a new session."""
-        self._run_valves(now_ns)
-        self._bank.close_all(self.tick_at(now_ns))
-        cancelled = self._bank.cancel_pending()
-        self._reports += [
-            m.EjectReport(event.evid & _U32, m.EjectReason.CANCELLED) for event in cancelled if not event.is_reported
-        ]
+        self._desk.stop(self.tick_at(now_ns))
         self._drain_end_ns = None
         self._feeder_permille = 0
         self._is_latched, self._wants_armed = True, False
@@ -229,6 +221,8 @@ class VirtualBoard:
             self._status_due_ns = 0
 
     def _judge_lateness(self) -> None:
+        for is_late in self._desk.take_recent():
+            self._late_rate.add(is_late=is_late)
         match self._late_rate.judge(self._now_ns):
             case LateVerdict.UNDECIDED:
                 return
@@ -275,8 +269,8 @@ class VirtualBoard:
 
     def _start_session(self, hello: m.Hello) -> None:
         self._past_epoch, self._host_epoch = self._host_epoch, hello.host_epoch
-        self._cancelled = len(self._bank.cancel_pending())
-        self._reports.clear()
+        self._cancelled = len(self._desk.bank.cancel_pending())
+        self._desk.take_reports()
         self._drain_end_ns = None
         self._faults = self._feeder_permille = 0
         self._is_latched, self._wants_armed, self._has_permit = False, False, True
@@ -306,7 +300,7 @@ class VirtualBoard:
             cfg_crc=self._cfg_crc,
             state=self._state,
             pending=min(self._cancelled, _U16),
-            next_evid=self._events.next_evid & _U32,
+            next_evid=self._desk.window.next_evid & _U32,
         )
 
     def _announce(self) -> None:
@@ -347,60 +341,16 @@ class VirtualBoard:
         if low <= value <= high:
             self._config[key] = value
         self._cfg_crc = config_crc(self._config)
-        self._bank.max_pulse_ticks = self._config[ConfigKey.MAX_PULSE_US]
-        self._bank.min_off_ticks = self._config[ConfigKey.MIN_OFF_US]
-
-    # ----- the eject plane
+        self._desk.bank.max_pulse_ticks = self._config[ConfigKey.MAX_PULSE_US]
+        self._desk.bank.min_off_ticks = self._config[ConfigKey.MIN_OFF_US]
 
     def _on_batch(self, batch: m.EjectBatch, seq: int) -> None:
-        base = unwrap(batch.base_evid, self._events.next_evid)
         now_tick = self.tick_at(self._now_ns)
-        for evid, item in enumerate(batch.items, start=base):
-            if self._events.add(evid) is Arrival.NEW:
-                report = self._admit(evid, batch, item, now_tick)
-                if report is not None:
-                    self._reports.append(report)
-            else:
-                self._dup += 1
-        self._queue_high = max(self._queue_high, self._bank.pending)
-        free = max(self.settings.slots - self._bank.pending, 0)
-        received = self._events.received_from(base)
-        self._send(m.EjectAck(batch.base_evid, received, min(free, _U16), seq, now_tick & _U32))
-
-    def _admit(self, evid: int, batch: m.EjectBatch, item: m.EjectItem, now_tick: int) -> m.EjectReport | None:
-        """Schedule the event or refuse it; return its report where something is not normal."""
-        fire_tick = unwrap((batch.base_tick + item.dt_ticks) & _U32, now_tick)
-        lateness = now_tick - fire_tick
-        reason = self._refusal(batch, item, lateness)
-        if reason is None:
-            max_ticks = self._bank.max_pulse_ticks
-            if lateness > 0:
-                reason, fire_tick = m.EjectReason.LATE_FIRED, now_tick
-            elif item.pulse_us > max_ticks:
-                reason = m.EjectReason.PULSE_CLAMPED
-            pulse = min(item.pulse_us, max_ticks)
-            self._bank.schedule(
-                ScheduledEvent(fire_tick, evid, item.first_valve, item.valve_count, pulse, reason is not None)
-            )
-        if self._state in _FIRING:
-            self._late_rate.add(is_late=lateness > 0)
-            self._late += lateness > 0
-        steps = max(-0x8000, min(0x7FFF, lateness // 10))
-        return None if reason is None else m.EjectReport(evid & _U32, reason, steps)
-
-    def _refusal(self, batch: m.EjectBatch, item: m.EjectItem, lateness: int) -> m.EjectReason | None:
-        if self._state not in _FIRING or self._drain_end_ns is not None:
-            return m.EjectReason.NOT_ARMED
-        if batch.flags & m.BatchFlag.ENCODER:
-            return m.EjectReason.UNSUPPORTED
-        if item.first_valve + item.valve_count > self.settings.n_valves:
-            return m.EjectReason.BAD_VALVE
-        may_be_late = bool(batch.flags & m.BatchFlag.ALLOW_LATE)
-        if lateness > (self._config[ConfigKey.LATE_TOL_US] if may_be_late else 0):
-            return m.EjectReason.LATE_DROPPED
-        if -lateness > self._config[ConfigKey.HORIZON_US]:
-            return m.EjectReason.TOO_FAR
-        return m.EjectReason.QUEUE_FULL if self._bank.pending >= self.settings.slots else None
+        limits = Limits(self._config[ConfigKey.LATE_TOL_US], self._config[ConfigKey.HORIZON_US])
+        is_firing = self._state in _FIRING and self._drain_end_ns is None
+        self._desk.take_batch(batch, now_tick=now_tick, limits=limits, is_firing=is_firing)
+        received = self._desk.received_from(batch.base_evid)
+        self._send(m.EjectAck(batch.base_evid, received, min(self._desk.free_slots, _U16), seq, now_tick & _U32))
 
     # ----- output
 
@@ -409,12 +359,11 @@ class VirtualBoard:
             self._output += self.endpoint.encode(message)
 
     def _flush(self) -> None:
+        reports = self._desk.take_reports()
         if self.endpoint.epoch8 == SESSION_EPOCH8:
-            self._reports.clear()
             return
-        for start in range(0, len(self._reports), m.MAX_REPORTS_PER_FRAME):
-            self.endpoint.push_control(m.EjectExc(tuple(self._reports[start : start + m.MAX_REPORTS_PER_FRAME])))
-        self._reports.clear()
+        for start in range(0, len(reports), m.MAX_REPORTS_PER_FRAME):
+            self.endpoint.push_control(m.EjectExc(tuple(reports[start : start + m.MAX_REPORTS_PER_FRAME])))
         self._output += self.endpoint.flush(self._now_ns)
 
     def _send_status(self) -> None:
@@ -426,16 +375,16 @@ class VirtualBoard:
                 enc=self.encoder_at(self._now_ns) & _U32,
                 state=self._state,
                 faults=self._faults,
-                pending=min(self._bank.pending, _U16),
-                free=min(max(self.settings.slots - self._bank.pending, 0), _U16),
-                fired=self._bank.fired_count & _U32,
-                late=self._late & _U16,
-                dup=self._dup & _U16,
+                pending=min(self._desk.bank.pending, _U16),
+                free=min(self._desk.free_slots, _U16),
+                fired=self._desk.bank.fired_count & _U32,
+                late=self._desk.late & _U16,
+                dup=self._desk.duplicates & _U16,
                 crc_err=frames.crc_err & _U16,
                 cobs_err=frames.cobs_err & _U16,
                 len_err=(frames.len_err + frames.overflow) & _U16,
                 rx_over=0,
-                q_hwm=min(self._queue_high, _U16),
+                q_hwm=min(self._desk.queue_high, _U16),
                 air_kpa=600,
                 supply_mv=24_000,
                 temp_c=25,
