@@ -89,12 +89,14 @@ def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settin
     if len(objects) == 0:
         empty = (0, spec.side_px, spec.side_px)
         return Crops(np.zeros((*empty, spec.channels), np.uint8), np.zeros(empty, np.bool_))
-    pad = spec.window_px
-    x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2 - pad // 2 + pad  # (N,), left edge in the padded frame
-    y_px = objects.boxes_px[:, 1] + objects.boxes_px[:, 3] // 2 - pad // 2 + pad
-    masks = _window_masks(frame.shape[:2], objects, settings.mask_margin_px, pad, (x_px, y_px))  # (N, W, W)
-    padded = np.pad(frame, ((pad, pad), (pad, pad), (0, 0)))
-    windows = sliding_window_view(padded, (pad, pad), axis=(0, 1))[y_px, x_px]  # (N, C, W, W)
+    window = spec.window_px
+    pad = window // 2  # the middle of a box lies inside the frame, so no window reaches further out
+    x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2  # (N,), left edge in the padded frame
+    y_px = objects.boxes_px[:, 1] + objects.boxes_px[:, 3] // 2
+    masks = _window_masks(frame.shape[:2], objects, settings.mask_margin_px, window, (x_px, y_px))  # (N, W, W)
+    padded = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
+    padded = padded.reshape(*padded.shape[:2], spec.channels)  # OpenCV drops a single channel
+    windows = sliding_window_view(padded, (window, window), axis=(0, 1))[y_px, x_px]  # (N, C, W, W)
     pixels = np.ascontiguousarray(windows.transpose(0, 2, 3, 1))  # (N, W, W, C)
     pixels *= masks[..., None]
     return reduce_crops(Crops(pixels, masks), spec.reduction)
@@ -156,21 +158,22 @@ def _window_masks(
     shape: tuple[int, int],
     objects: Objects,
     margin_px: int,
-    pad: int,
+    window: int,
     corners: tuple[NDArray[np.int32], NDArray[np.int32]],
 ) -> NDArray[np.bool_]:
     """Return (N, W, W) bool: each object's filled contour, widened by the margin but never into a neighbour."""
+    pad = window // 2
     labels = np.zeros((shape[0] + 2 * pad, shape[1] + 2 * pad), np.int32)
     for label, contour in enumerate(objects.contours, start=1):
         cv2.drawContours(labels, [contour], -1, label, cv2.FILLED, offset=(pad, pad))
     x_px, y_px = corners
-    windows = sliding_window_view(labels, (pad, pad))[y_px, x_px]  # (N, W, W)
+    windows = sliding_window_view(labels, (window, window))[y_px, x_px]  # (N, W, W)
     own = np.asarray(windows == np.arange(1, len(objects) + 1, dtype=np.int32)[:, None, None], np.bool_)
     if margin_px == 0:
         return own
     inside = np.zeros(labels.shape, np.uint8)  # margins end at the frame's border
     inside[pad : pad + shape[0], pad : pad + shape[1]] = 1
-    free = sliding_window_view(inside, (pad, pad))[y_px, x_px].astype(np.bool_) & (windows == 0)
+    free = sliding_window_view(inside, (window, window))[y_px, x_px].astype(np.bool_) & (windows == 0)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin_px + 1, 2 * margin_px + 1))
-    widened = np.stack([cv2.dilate(window, kernel) for window in own.view(np.uint8)]).astype(np.bool_)
+    widened = np.stack([cv2.dilate(mask, kernel) for mask in own.view(np.uint8)]).astype(np.bool_)
     return np.asarray(own | (widened & free), np.bool_)

@@ -39,7 +39,7 @@ GOLDEN_FILE: Final = "golden.npz"
 NORMS_FILE: Final = "norms.json"
 
 # One shape keeps memory constant and makes a score independent of the crop's neighbours in the batch, bit for bit;
-# 8 crops already give 91-100 % of the best rate of a small convolution network (docs/edge-runtime.md).
+# 8 crops already give 91-100 % of the best rate of a small convolution network .
 BATCH: Final = 8
 FP32_TOLERANCE: Final = 1e-4
 _ORT_ERRORS: Final = (
