@@ -55,10 +55,10 @@ def main() -> None:
 
 
 def split_blocks(text: str) -> dict[str, str]:
-    """Return the blocks of a lock file, each a pin with its hashes, by normalised package name.
+    r"""Return the blocks of a lock file, each a pin with its hashes, by normalised package name.
 
-    >>> split_blocks("Jinja2==3.1.6\\n    --hash=sha256:00\\n")
-    {'jinja2': 'Jinja2==3.1.6\\n    --hash=sha256:00\\n'}
+    >>> split_blocks("Jinja2==3.1.6\n    --hash=sha256:00\n")
+    {'jinja2': 'Jinja2==3.1.6\n    --hash=sha256:00\n'}
     """
     blocks = re.findall(r"^[A-Za-z0-9].*(?:\n[ \t]+.*)*\n", text, re.MULTILINE)
     return {re.sub(r"[-_.]+", "-", block.split("==", maxsplit=1)[0]).lower(): block for block in blocks}
