@@ -171,8 +171,8 @@ def _paint_gallery(
     """Draw, in place, a winding passage of two strokes: shaded edges, pale frass inside."""
     turn = _away(at, rng, reach_px=6.0)
     for ends in ((at, turn), (turn, _away(turn, rng, reach_px=4.0))):
-        blend(colours, _HOLE, stroke(body.along_px, body.across_px, ends, 1.3) * np.float32(0.30 * depth))
-        blend(colours, _PALE_GALLERY, stroke(body.along_px, body.across_px, ends, 0.5) * np.float32(0.5 + 0.5 * depth))
+        blend(colours, _HOLE, stroke(body.along_px, body.across_px, ends, 1.5) * np.float32(0.45 * depth))
+        blend(colours, _PALE_GALLERY, stroke(body.along_px, body.across_px, ends, 0.6) * np.float32(0.5 + 0.5 * depth))
 
 
 def _away(at: tuple[float, float], rng: np.random.Generator, *, reach_px: float) -> tuple[float, float]:
