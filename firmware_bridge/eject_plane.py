@@ -92,7 +92,7 @@ class EjectPlane:
         self.repeats = 0
         self.late_reports = 0  # exceptions about events whose outcome was out already
         self._rules = rules
-        self._next_evid = next_evid
+        self.next_evid = next_evid
         self._free_slots = slots
         self._free_tick: int | None = None
         self._rx_window_b = rx_window_b
@@ -115,11 +115,11 @@ class EjectPlane:
             fire_ns: the host's estimate of each event's time.
             now_ns: host's clock.
         """
-        first = self._next_evid
+        first = self.next_evid
         for event, at_ns in zip(events, fire_ns, strict=True):
-            self._queue.append(_Waiting(self._next_evid, event, at_ns, now_ns))
-            self._next_evid += 1
-        return range(first, self._next_evid)
+            self._queue.append(_Waiting(self.next_evid, event, at_ns, now_ns))
+            self.next_evid += 1
+        return range(first, self.next_evid)
 
     def due(self, now_ns: int) -> list[EjectBatch]:
         """Return the batches to send now: repeats, then new ones as far as the credit goes."""
@@ -150,7 +150,7 @@ class EjectPlane:
 
     def on_ack(self, ack: EjectAck, now_ns: int) -> None:
         """Take an acknowledgement: events received, and the credit."""
-        base = unwrap(ack.base_evid, self._next_evid)
+        base = unwrap(ack.base_evid, self.next_evid)
         for flight in self._flights:
             arrived = [evid for evid in flight.missing if 0 <= evid - base < 64 and ack.received >> (evid - base) & 1]
             for evid in arrived:
@@ -168,7 +168,7 @@ class EjectPlane:
     def on_exceptions(self, message: EjectExc) -> None:
         """Take the controller's reports: each ends its event, unless it has ended."""
         for report in message.reports:
-            evid = unwrap(report.evid, self._next_evid)
+            evid = unwrap(report.evid, self.next_evid)
             if self._forget(evid):
                 outcome = EjectOutcome(evid, OutcomeKind.REPORTED, report.reason, report.lateness_10us * 10)
                 self._outcomes.append(outcome)

@@ -267,8 +267,12 @@ class LinkCore:
             self.ident = ident
             self._heard_ns = self._heartbeat_due_ns = self._clock_due_ns = now_ns
             self._ticks = TickEstimate(ident.tick_hz)
+            # Ids of one host never come twice, even where the controller missed some or starts again from 0:
+            # the next number not used yet that has the wire's low 32 bits.
+            used = self._plane.next_evid
+            next_evid = used + ((ident.next_evid - used) & _U32)
             self._plane = EjectPlane(
-                self._settings.eject, next_evid=ident.next_evid, slots=ident.slots, rx_window_b=ident.rx_window
+                self._settings.eject, next_evid=next_evid, slots=ident.slots, rx_window_b=ident.rx_window
             )
 
     def _is_alive(self, now_ns: int) -> bool:
