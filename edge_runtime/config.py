@@ -138,7 +138,7 @@ def _toml_table(table: Mapping[str, Any], path: tuple[str, ...]) -> str:
     for key, value in table.items():
         if isinstance(value, dict):
             nested.append(f"\n[{'.'.join((*path, key))}]\n{_toml_table(value, (*path, key))}")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
             nested += [f"\n[[{'.'.join((*path, key))}]]\n{_toml_table(item, (*path, key))}" for item in value]
         elif value is not None:
             plain.append(f"{key} = {_toml_value(value)}\n")

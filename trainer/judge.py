@@ -1,0 +1,127 @@
+"""Train, export and test one training set: a round's work, by the file that would ship and the machine's own code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.crop import CropSpec
+from edge_runtime.model import Classifier
+from trainer.export import FoldedNetwork, OnnxTemplate, check_parity, folded_scores
+from trainer.fit import TrainingSet, fit_network
+from trainer.metrics import Scores, score_classes
+from trainer.network import CropNetwork
+from trainer.sample_table import SampleTable
+from trainer.settings import RunSettings
+from trainer.validation import FOLDS, Validation
+
+__all__ = ["Judge", "Judged"]
+
+_PARITY_CROPS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A trained model and what it does.
+
+    Attributes:
+        network: as trained, before folding.
+        model: ONNX bytes, not yet calibrated.
+        scores: (N, K) float32 for every row of the table, by the exported model.
+        validation_scores: (M, K) float32 for the rows judged on; out of fold where there are folds.
+        validation: figures over those rows.
+    """
+
+    network: CropNetwork
+    model: bytes
+    scores: NDArray[np.float32]
+    validation_scores: NDArray[np.float32]
+    validation: Scores
+
+
+class Judge:
+    """Fixed for a run: the table, how it is validated, the settings and the exported graph.
+
+    Args:
+        table: train and validation samples.
+        validation: see `plan_validation`.
+        settings: of the run.
+        crop: shape of the table's crops.
+        on_step: called with (steps done, steps in all) while a training set is judged.
+    """
+
+    def __init__(
+        self,
+        table: SampleTable,
+        validation: Validation,
+        settings: RunSettings,
+        crop: CropSpec,
+        on_step: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
+        self._table = table
+        self._validation = validation
+        self._settings = settings
+        self._crop = crop
+        self._on_step = on_step
+        self.template = OnnxTemplate(settings.fit.network, crop, len(table.classes))
+
+    @property
+    def judged_rows(self) -> NDArray[np.int64]:
+        """(M,) row numbers that validation figures are about, ascending."""
+        rows = self._validation.held_out if self._validation.folds is None else self._validation.pool
+        return np.flatnonzero(rows)
+
+    def judge(self, training: NDArray[np.bool_], steps: int) -> Judged:
+        """Train on some rows, export, and test every row with the exported model.
+
+        Args:
+            training: (N,) bool, rows of the training set.
+            steps: optimiser steps of each fit.
+
+        Raises:
+            TrainingError: the loss is no longer a number.
+            ExportRefusedError: torch and onnxruntime decide differently on a real crop.
+        """
+        folds = self._validation.folds
+        fits = 1 if folds is None else 1 + FOLDS
+        network, model, scores = self._fit_and_test(training, np.ones(len(self._table), np.bool_), steps, (0, fits))
+        if folds is None:
+            validation_scores = scores[self.judged_rows]
+        else:
+            out_of_fold = np.zeros_like(scores)
+            for fold in range(FOLDS):
+                inside = folds == fold
+                result = self._fit_and_test(training & ~inside, inside, steps, (1 + fold, fits))
+                out_of_fold[inside] = result[2][inside]
+            validation_scores = out_of_fold[self.judged_rows]
+        return Judged(network, model, scores, validation_scores, self._score(validation_scores))
+
+    def score_model(self, model: bytes) -> NDArray[np.float32]:
+        """Return the scores (N, K) of every row by an ONNX model of this run's shape."""
+        return Classifier(model, self._crop, len(self._table.classes)).scores(self._table.pixels)
+
+    def _score(self, scores: NDArray[np.float32]) -> Scores:
+        true_ids = self._table.class_ids[self.judged_rows]
+        return score_classes(true_ids, scores.argmax(axis=1).astype(np.int64), len(self._table.classes))
+
+    def _fit_and_test(
+        self, training: NDArray[np.bool_], wanted: NDArray[np.bool_], steps: int, part: tuple[int, int]
+    ) -> tuple[CropNetwork, bytes, NDArray[np.float32]]:
+        data = TrainingSet(self._table.pixels[training], self._table.class_ids[training], len(self._table.classes))
+        done, fits = part
+        network = fit_network(
+            data,
+            self._settings.fit,
+            steps=steps,
+            seed=self._settings.seed,
+            on_step=lambda step: self._on_step(done * steps + step, fits * steps),
+        )
+        folded = FoldedNetwork(network, 1.0)
+        model = self.template.fill(folded)
+        classifier = Classifier(model, self._crop, len(self._table.classes))
+        scores = np.zeros((len(self._table), len(self._table.classes)), np.float32)
+        scores[wanted] = classifier.scores(self._table.pixels[wanted])
+        sample = np.flatnonzero(wanted)[:_PARITY_CROPS]
+        check_parity(folded_scores(folded, self._table.pixels[sample]), scores[sample])
+        return network, model, scores

@@ -1,0 +1,106 @@
+"""What a round found, when the loop stops, and which round ships. Pure rules over records.
+
+>>> stop_reason([], StopSettings(), is_exhausted=True)
+'nothing_left'
+"""
+
+from typing import Literal
+
+import msgspec
+
+from trainer.settings import StopSettings
+
+__all__ = ["ClassRound", "RoundRecord", "StopReason", "best_round", "is_better", "stop_reason"]
+
+StopReason = Literal["residual_small", "classes_small", "no_gain", "nothing_left", "rounds_budget", "samples_budget"]
+
+
+class ClassRound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One class in one round: its samples in the pool, drawn this round, in the training set, and still wrong."""
+
+    pool: int
+    drawn: int
+    training: int
+    residual: int
+    recall: float
+
+
+class RoundRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One round of the loop; times are kept elsewhere, so that equal runs have equal records.
+
+    Attributes:
+        number: from 1.
+        drawn: samples that joined the training set.
+        training_samples: size of the training set.
+        residual: samples outside the training set that the round's model gets wrong.
+        pool_samples: of the training split.
+        pool_accuracy: share of right samples outside the training set; it steers the loop and is no test score.
+        macro_f1, worst_class_recall, macro_f1_error: on validation samples; the error is one standard error.
+        validation_samples: how many.
+        model_id: sha256 of the round's ONNX file.
+        classes: by class name.
+    """
+
+    number: int
+    drawn: int
+    training_samples: int
+    residual: int
+    pool_samples: int
+    pool_accuracy: float
+    macro_f1: float
+    worst_class_recall: float
+    macro_f1_error: float
+    validation_samples: int
+    model_id: str
+    classes: dict[str, ClassRound]
+    schema_version: Literal[1] = 1
+
+
+def is_better(challenger: RoundRecord, best: RoundRecord) -> bool:
+    """Return whether the challenger's validation macro-F1 is higher by more than one standard error of the best's."""
+    return challenger.macro_f1 > best.macro_f1 + best.macro_f1_error
+
+
+def best_round(rounds: list[RoundRecord]) -> RoundRecord:
+    """Return the round that ships: the highest validation macro-F1, then worst-class recall, then the earlier.
+
+    Args:
+        rounds: at least one.
+    """
+    return max(rounds, key=lambda r: (r.macro_f1, r.worst_class_recall, -r.number))
+
+
+def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhausted: bool) -> StopReason | None:
+    """Return why the loop ends after these rounds, None to go on.
+
+    Args:
+        rounds: so far, in order; may be empty.
+        settings: limits.
+        is_exhausted: no sample is left to draw.
+    """
+    rules: list[tuple[StopReason, bool]] = [
+        ("nothing_left", is_exhausted),
+        ("rounds_budget", len(rounds) >= settings.rounds),
+    ]
+    if rounds:
+        last = rounds[-1]
+        small = all(c.residual <= settings.class_residual_share * c.pool for c in last.classes.values())
+        rules = [
+            ("residual_small", last.residual <= settings.residual_share * last.pool_samples),
+            ("classes_small", small),
+            ("no_gain", 0 < settings.patience <= _rounds_without_gain(rounds)),
+            *rules,
+            ("samples_budget", last.training_samples >= settings.training_share * last.pool_samples),
+        ]
+    return next((reason for reason, holds in rules if holds), None)
+
+
+def _rounds_without_gain(rounds: list[RoundRecord]) -> int:
+    """Return how many rounds passed since the last one that was better than all before it by a standard error."""
+    best, since = rounds[0], 0
+    for record in rounds[1:]:
+        if is_better(record, best):
+            best, since = record, 0
+        else:
+            since += 1
+    return since

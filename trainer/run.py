@@ -1,0 +1,216 @@
+"""One run, from a pool to a model folder: the only file of the trainer that sees the whole way.
+
+Everything a run makes lies in one folder. Result and model are the same bytes for the same run key; wall times stand
+apart in `timing.json`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import StorageError
+from edge_runtime.schemas import Action, DisplayName
+from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
+from firmware_bridge.clock import NS_PER_S, Clock
+from trainer.data_set import DataSet
+from trainer.errors import PoolError, ResumeError
+from trainer.export import ORT_MIN
+from trainer.fit import use_threads
+from trainer.judge import Judge
+from trainer.ledger import Ledger, drawn_ids
+from trainer.loop import LoopContext, LoopResult, LoopState, Progress, round_file, run_loop
+from trainer.model_folder import ShippedModel, golden_rows, write_model_folder
+from trainer.pool import Pool
+from trainer.results import RunResult, RunTiming, ShippedFigures
+from trainer.run_key import RunInputs, run_key
+from trainer.sample_table import SampleTable
+from trainer.settings import RunSettings
+from trainer.ship import calibrate, final_fit, lineage_of, test_once
+from trainer.split import check_no_leak
+from trainer.validation import Validation, plan_validation
+
+__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunPlan", "load_result", "load_timing", "run"]
+
+MODEL_FOLDER: Final = "model"
+RESULT_FILE: Final = "result.json"
+_INPUTS_FILE: Final = "run.json"
+_TIMING_FILE: Final = "timing.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a person asked for.
+
+    Attributes:
+        folder: everything the run makes lies here; made if it does not exist.
+        settings: of the run.
+        base: folder of a finished run on the same pool that is continued, None to start afresh.
+        display_names, actions: for the model folder; classes left out show their name and are accepted.
+    """
+
+    folder: Path
+    settings: RunSettings
+    base: Path | None = None
+    display_names: dict[str, DisplayName] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    data_set: DataSet
+    table: SampleTable  # train and validation
+    test: SampleTable
+    validation: Validation
+
+
+def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResult:
+    """Run the loop on a pool and leave a model folder; a finished run returns its result at once.
+
+    Args:
+        pool: open, with samples of at least two classes.
+        plan: folder, settings, base.
+        clock: for the timing file.
+        progress: told of steps and rounds.
+
+    Raises:
+        ResumeError: the folder holds a run with another key; the message says what differs.
+        PoolError: the pool is empty or cannot be written.
+        LeakError: a group lies on two sides of the split.
+        NotEnoughClassesError: fewer than two classes have training samples.
+        TrainingError: the loss is no longer a number.
+        ExportRefusedError: torch and onnxruntime decide differently.
+        StorageError: the folder cannot be written.
+    """
+    started_ns = clock.monotonic_ns()
+    use_threads(plan.settings.fit.threads)
+    base = None if plan.base is None else load_result(plan.base)
+    samples = _load_samples(pool)
+    inputs = RunInputs.here(plan.settings, pool.digest(), samples.table.classes, base.run_key if base else "")
+    key = _claim_folder(plan.folder, inputs)
+    if (plan.folder / RESULT_FILE).is_file():
+        return load_result(plan.folder)
+    ledger = Ledger(pool, key, msgspec.json.encode(inputs).decode(), samples.table.ids)
+    judge = Judge(
+        samples.table,
+        samples.validation,
+        plan.settings,
+        samples.data_set.crop,
+        on_step=lambda done, total: progress.step("fit", done, total),
+    )
+    state = LoopState(samples.table, samples.validation)
+    if base is not None and plan.base is not None:
+        model = read_bytes(round_file(plan.base, base.best_round))
+        predicted = judge.score_model(model).argmax(axis=1).astype(np.int64)
+        _start_from(state, ledger, drawn_ids(pool, base.run_key, base.best_round), predicted)
+    found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
+    result = _ship(judge, samples, found, plan, inputs)
+    seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
+    write_atomic(plan.folder / _TIMING_FILE, msgspec.json.encode(RunTiming(seconds, found.seconds)))
+    write_atomic(plan.folder / RESULT_FILE, msgspec.json.format(msgspec.json.encode(result)))
+    return result
+
+
+def load_result(folder: Path) -> RunResult:
+    """Return the result of a finished run.
+
+    Raises:
+        ResumeError: the folder holds no finished run, or its result is damaged.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=RunResult)
+    except (StorageError, msgspec.DecodeError) as error:
+        raise ResumeError(f"{folder} holds no finished run: {error}") from error
+
+
+def load_timing(folder: Path) -> RunTiming:
+    """Return the wall times of a finished run.
+
+    Raises:
+        ResumeError: the folder holds none, or they are damaged.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(folder / _TIMING_FILE), type=RunTiming)
+    except (StorageError, msgspec.DecodeError) as error:
+        raise ResumeError(f"{folder} holds no times of a finished run: {error}") from error
+
+
+def _load_samples(pool: Pool) -> _Samples:
+    data_set = pool.data_set()
+    if data_set is None:
+        raise PoolError(f"pool {pool.path} is empty: import samples first")
+    everything = pool.load(("train", "validation", "test"))
+    check_no_leak(everything)
+    is_test = np.array([split == "test" for split in everything.splits], np.bool_)
+    table = everything.take(np.flatnonzero(~is_test))
+    return _Samples(data_set, table, everything.take(np.flatnonzero(is_test)), plan_validation(table))
+
+
+def _claim_folder(folder: Path, inputs: RunInputs) -> str:
+    """Make the folder this run's, or prove that it is already; return the run key."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _INPUTS_FILE
+    if not path.exists():
+        write_atomic(path, msgspec.json.format(msgspec.json.encode(inputs)))
+        return run_key(inputs)
+    try:
+        before = msgspec.json.decode(read_bytes(path), type=RunInputs)
+    except msgspec.DecodeError as error:
+        raise ResumeError(f"{path} is damaged: {error}") from error
+    if before != inputs:
+        fields = [name for name in RunInputs.__struct_fields__ if getattr(before, name) != getattr(inputs, name)]
+        raise ResumeError(f"{folder} holds a run with other {', '.join(fields)}: the bytes would not be the same")
+    return run_key(inputs)
+
+
+def _start_from(
+    state: LoopState, ledger: Ledger, training_ids: tuple[str, ...], predicted_ids: NDArray[np.int64]
+) -> None:
+    wanted = set(training_ids)
+    training = np.array([name in wanted for name in state.table.ids], np.bool_)
+    if int(training.sum()) != len(wanted):
+        raise ResumeError(f"{len(wanted) - int(training.sum())} samples of the base run are not in this pool any more")
+    ledger.start_from(np.flatnonzero(training))
+    state.start_from(training, predicted_ids)
+
+
+def _ship(judge: Judge, samples: _Samples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:
+    fit = plan.settings.fit
+    judged, which = final_fit(judge, found, steps=fit.steps, final_steps=fit.final_steps)
+    crop, table = samples.data_set.crop, samples.table
+    ready = calibrate(judge, judged, table, crop)
+    key = run_key(inputs)
+    shipped = ShippedModel(
+        model=ready.model,
+        temperature=ready.temperature,
+        validation=judged.validation,
+        lineage=lineage_of(inputs, key, found),
+        opset=judge.template.opset,
+        ort_min=ORT_MIN,
+        display_names=plan.display_names,
+        actions=plan.actions,
+    )
+    golden = golden_rows(judge.judged_rows, table.class_ids)
+    write_model_folder(plan.folder / MODEL_FOLDER, shipped, table, samples.data_set, golden=golden)
+    test = test_once(ready.model, samples.test, crop)
+    return RunResult(
+        run_key=key,
+        classes=table.classes,
+        rounds=found.rounds,
+        best_round=found.best.number,
+        stop_reason=found.stop_reason,
+        pool_samples=found.best.pool_samples,
+        training_samples=found.best.training_samples,
+        fit=which,
+        validated_on="split" if samples.validation.folds is None else "folds",
+        temperature=ready.temperature,
+        calibration_error=ready.calibration_error,
+        parity=ready.parity,
+        parity_crops=ready.parity_crops,
+        validation=ShippedFigures.of(judged.validation, table.classes),
+        test=None if test is None else ShippedFigures.of(test, table.classes),
+        model_id=sha256_hex(ready.model),
+    )
