@@ -95,17 +95,18 @@ def cobs_decode(wire: bytes) -> bytes | None:
     Args:
         wire: one frame without its delimiter and without any zero byte.
     """
-    pieces: list[bytes] = []
-    append = pieces.append
-    start, end = 0, len(wire)
-    while start < end:
-        code = wire[start]
-        stop = start + code
-        append(wire[start + 1 : stop])
-        start = stop
-        if code != 0xFF and start < end:
-            append(b"\0")
-    return b"".join(pieces) if start == end and end else None
+    out = bytearray(wire)
+    at, end = 0, len(out)
+    while at < end:  # each code byte stands where a zero was, but for those of full runs
+        code = out[at]
+        if code == 0xFF:
+            return _cobs_decode_long(wire)
+        out[at] = 0
+        at += code
+    if at != end or not end:
+        return None
+    del out[0]
+    return bytes(out)
 
 
 class Deframer:
@@ -184,3 +185,16 @@ def _cobs_encode_long(data: bytes) -> bytes:
         if start == 0 or start < len(run) or number < len(runs):
             out += (_CODES[len(run) - start + 1], run[start:])
     return b"".join(out)
+
+
+def _cobs_decode_long(wire: bytes) -> bytes | None:
+    pieces: list[bytes] = []
+    start, end = 0, len(wire)
+    while start < end:
+        code = wire[start]
+        stop = start + code
+        pieces.append(wire[start + 1 : stop])
+        start = stop
+        if code != 0xFF and start < end:
+            pieces.append(b"\0")
+    return b"".join(pieces) if start == end else None
