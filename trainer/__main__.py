@@ -1,0 +1,5 @@
+"""`python -m trainer` is `sortloop-train`."""
+
+from trainer.cli import main
+
+main()

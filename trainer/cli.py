@@ -1,0 +1,145 @@
+"""sortloop-train: the technician's command line. It parses, calls, prints; it knows no rule of its own."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from edge_runtime.config import apply_overrides, decode_settings, read_toml
+from firmware_bridge.clock import SystemClock
+from firmware_bridge.command_line import (
+    common_options,
+    configure_logs,
+    print_result,
+    product_version,
+    run_command_line,
+)
+
+__all__ = ["main"]
+
+_existing = click.Path(exists=True, path_type=Path)
+_new = click.Path(path_type=Path)
+
+
+@click.group(epilog="Example: sortloop-train import samples/ --pool rice.pool")
+@click.version_option(product_version(), prog_name="sortloop-train")
+def cli() -> None:
+    """Teach an optical sorter: samples to a model, and its mistakes to a better one.
+
+    Exit codes: 0 ok, 1 refused by quality, 2 usage, 3 settings, 5 data or storage, 70 a bug, 130 interrupted.
+    """
+
+
+@cli.command("import", epilog="Example: sortloop-train import samples/train.tar --pool rice.pool")
+@click.argument("source", type=_existing)
+@click.option("--pool", "pool_path", type=_new, required=True, help="Pool file; made if it does not exist.")
+@click.option(
+    "--mask",
+    type=click.Choice(["auto", "object", "full"]),
+    default="auto",
+    show_default=True,
+    help="Cut objects out, or take whole pictures; decided once for a pool.",
+)
+@common_options
+def import_command(
+    source: Path,
+    pool_path: Path,
+    mask: Literal["auto", "object", "full"],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Import class folders, a tar of them, or a CSV manifest into a pool."""
+    from trainer.import_text import import_text  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.importer import ImportOptions, import_samples  # noqa: PLC0415
+    from trainer.pool import Pool  # noqa: PLC0415
+    from trainer.progress import TerminalProgress  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
+        report = import_samples(source, pool, ImportOptions(mask=mask), SystemClock(), progress)
+    print_result(report, import_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-train run --pool rice.pool --out runs/rice-1")
+@click.option("--pool", "pool_path", type=_existing, required=True, help="Pool file with at least two classes.")
+@click.option("--out", type=_new, required=True, help="Folder of the run; an interrupted run goes on there.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of weights, order, augmentation.")
+@click.option("--base", type=_existing, default=None, help="Folder of a finished run on this pool to continue.")
+@click.option("--config", type=_existing, default=None, help="TOML file of settings; see docs/config-reference.md.")
+@click.option("--set", "overrides", multiple=True, help="One setting, as key=value; may be repeated.")
+@common_options
+def run(
+    pool_path: Path,
+    out: Path,
+    seed: int | None,
+    base: Path | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Run the norm-balanced loop and leave a model folder in OUT/model."""
+    from trainer.pool import Pool  # noqa: PLC0415
+    from trainer.progress import TerminalProgress  # noqa: PLC0415
+    from trainer.report import write_report  # noqa: PLC0415
+    from trainer.reports import run_report  # noqa: PLC0415
+    from trainer.run import MODEL_FOLDER, RunPlan, load_timing  # noqa: PLC0415
+    from trainer.run import run as run_loop  # noqa: PLC0415
+    from trainer.run_text import run_text  # noqa: PLC0415
+    from trainer.settings import RunSettings  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    texts = overrides if seed is None else (*overrides, f"seed={seed}")
+    tables = apply_overrides({} if config is None else read_toml(config), texts)
+    settings = decode_settings(tables, RunSettings, str(config or "--set"))
+    with Pool.open(pool_path) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
+        result = run_loop(pool, RunPlan(out, settings, base), SystemClock(), progress)
+        write_report(pool, result, out)
+    report = run_report(result, load_timing(out), str(out / MODEL_FOLDER))
+    print_result(report, run_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-train evaluate runs/rice-1/model --data samples/test.tar")
+@click.argument("model", type=_existing)
+@click.option("--data", type=_existing, required=True, help="Class folders, tar or manifest, never trained on.")
+@common_options
+def evaluate(model: Path, data: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Judge a model on labelled pictures that it has never seen."""
+    from edge_runtime.model import load_model_folder  # noqa: PLC0415
+    from trainer.evaluate import evaluate_folder  # noqa: PLC0415
+    from trainer.progress import TerminalProgress  # noqa: PLC0415
+    from trainer.run_text import evaluate_text  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with TerminalProgress(quiet=quiet or as_json) as progress:
+        report = evaluate_folder(load_model_folder(model), data, progress)
+    print_result(report, evaluate_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-train pool rice.pool")
+@click.argument("pool_path", metavar="POOL", type=_existing)
+@common_options
+def pool(pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Show what a pool holds."""
+    from trainer.pool import Pool  # noqa: PLC0415
+    from trainer.reports import PoolReport  # noqa: PLC0415
+    from trainer.run_text import pool_text  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path) as opened:
+        counts = opened.counts()
+        report = PoolReport(counts.active, counts.conflict, counts.withdrawn, opened.digest())
+    print_result(report, pool_text(report), as_json=as_json)
+
+
+def main() -> None:
+    """Run sortloop-train and leave with its exit code.
+
+    Raises:
+        SystemExit: always.
+    """
+    run_command_line(cli)

@@ -1,0 +1,85 @@
+"""Results as plain text tables for a terminal. Pure."""
+
+from collections.abc import Sequence
+
+from trainer.reports import EvaluateReport, PoolReport, RunReport
+
+__all__ = ["evaluate_text", "pool_text", "run_text", "table_text"]
+
+
+def table_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table with columns as wide as they must be: the first to the left, the others to the right.
+
+    >>> print(table_text(("class", "n"), [("stone", "12")]))
+    class   n
+    stone  12
+    """
+    lines = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(_width(line[at]) for line in lines) for at in range(len(head))]
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def run_text(report: RunReport) -> str:
+    """Return a run's result for people."""
+    rounds = table_text(
+        ("round", "training", "of pool", "still wrong", "macro-F1", "worst recall", "seconds"),
+        [
+            (
+                f"{r.number}{' *' if r.number == report.best_round else ''}",
+                str(r.training_samples),
+                f"{r.training_samples / report.pool_samples:.1%}",
+                str(r.residual),
+                f"{r.macro_f1:.4f}",
+                f"{r.worst_class_recall:.3f}",
+                f"{r.seconds:.1f}",
+            )
+            for r in report.rounds
+        ],
+    )
+    lines = [
+        rounds,
+        f"* ships: {report.training_samples} of {report.pool_samples} samples; stopped: {report.stop_reason}",
+        f"validation ({report.validated_on}): macro-F1 {report.macro_f1:.4f}, "
+        f"worst recall {report.worst_class_recall:.3f}",
+    ]
+    if report.test_macro_f1 is not None and report.test_worst_class_recall is not None:
+        lines.append(
+            f"held-out test: macro-F1 {report.test_macro_f1:.4f}, worst recall {report.test_worst_class_recall:.3f}"
+        )
+    parity = f"{report.parity_crops} of {report.parity_crops} decisions equal, largest difference {report.parity:.1e}"
+    lines += [f"torch and onnxruntime: {parity}", f"model: {report.model} ({report.seconds:.0f} s)"]
+    return "\n".join(lines)
+
+
+def evaluate_text(report: EvaluateReport) -> str:
+    """Return an evaluation for people."""
+    recalls = table_text(
+        ("class", "recall"), [(name, f"{value:.4f}") for name, value in report.per_class_recall.items()]
+    )
+    return "\n".join(
+        [
+            recalls,
+            f"{report.samples} pictures (mask: {report.mask}): accuracy {report.accuracy:.4f}, "
+            f"macro-F1 {report.macro_f1:.4f} +- {report.macro_f1_error:.4f}, "
+            f"worst recall {report.worst_class_recall:.4f}",
+            f"not cut out, counted as wrong: {report.uncut}; unreadable, not counted: {report.unreadable}",
+        ]
+    )
+
+
+def pool_text(report: PoolReport) -> str:
+    """Return a pool's counts for people."""
+    splits = sorted({split for counts in report.classes.values() for split in counts})
+    rows = [(name, *(str(counts.get(split, 0)) for split in splits)) for name, counts in report.classes.items()]
+    others = f"in conflict: {report.conflicts}, withdrawn: {report.withdrawn}"
+    return f"{table_text(('class', *splits), rows)}\n{others}\ndigest {report.digest}"
+
+
+def _width(text: str) -> int:
+    """Return the columns a text takes on a terminal: a CJK character takes two."""
+    return sum(2 if ord(letter) > 0x2E80 else 1 for letter in text)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = ((" " * (width - _width(cell)), cell) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join([first[1] + first[0], *(space + cell for space, cell in others)]).rstrip()
