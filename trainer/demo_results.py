@@ -18,7 +18,7 @@ class MachineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One model on the stream that none of them has seen.
 
     Attributes:
-        contender: "first" model; "retrained" on the residuals; "control", retrained on as many random inspected objects.
+        contender: "first" model; "retrained" on the residuals; "control", on as many inspected at random.
         objects: pieces that passed the camera.
         macro_f1, worst_class_recall: of its classes against the truth.
         purity: share of good pieces in the accepted stream, 0..1.

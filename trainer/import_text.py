@@ -15,11 +15,11 @@ def import_text(report: ImportReport) -> str:
     splits = sorted({split for counts in report.splits.values() for split in counts})
     rows = [(name, *(str(counts.get(split, 0)) for split in splits)) for name, counts in report.splits.items()]
     crop, segment = report.data_set.crop, report.data_set.segment
+    shape = f"{crop.side_px} x {crop.side_px} x {crop.channels} reduced by {crop.reduction}"
     lines = [table_text(("class", *splits), rows)] if rows else []
     lines += [
         f"{report.files} files: {_counts(report.outcomes)}",
-        f"mask {segment.mask}, threshold {segment.threshold} ({segment.polarity}), "
-        f"crops {crop.side_px} x {crop.side_px} x {crop.channels} reduced by {crop.reduction}",
+        f"mask {segment.mask}, threshold {segment.threshold} ({segment.polarity}), crops {shape}",
     ]
     if report.notes or report.notices:
         lines.append(f"noted: {_counts({**report.notes, **report.notices})}")

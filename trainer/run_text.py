@@ -39,13 +39,10 @@ def run_text(report: RunReport) -> str:
     lines = [
         rounds,
         f"* ships: {report.training_samples} of {report.pool_samples} samples; stopped: {report.stop_reason}",
-        f"validation ({report.validated_on}): macro-F1 {report.macro_f1:.4f}, "
-        f"worst recall {report.worst_class_recall:.3f}",
+        _figures(f"validation ({report.validated_on})", report.macro_f1, report.worst_class_recall),
     ]
     if report.test_macro_f1 is not None and report.test_worst_class_recall is not None:
-        lines.append(
-            f"held-out test: macro-F1 {report.test_macro_f1:.4f}, worst recall {report.test_worst_class_recall:.3f}"
-        )
+        lines.append(_figures("held-out test", report.test_macro_f1, report.test_worst_class_recall))
     parity = f"{report.parity_crops} of {report.parity_crops} decisions equal, largest difference {report.parity:.1e}"
     lines += [f"torch and onnxruntime: {parity}", f"model: {report.model} ({report.seconds:.0f} s)"]
     return "\n".join(lines)
@@ -53,18 +50,11 @@ def run_text(report: RunReport) -> str:
 
 def evaluate_text(report: EvaluateReport) -> str:
     """Return an evaluation for people."""
-    recalls = table_text(
-        ("class", "recall"), [(name, f"{value:.4f}") for name, value in report.per_class_recall.items()]
-    )
-    return "\n".join(
-        [
-            recalls,
-            f"{report.samples} pictures (mask: {report.mask}): accuracy {report.accuracy:.4f}, "
-            f"macro-F1 {report.macro_f1:.4f} +- {report.macro_f1_error:.4f}, "
-            f"worst recall {report.worst_class_recall:.4f}",
-            f"not cut out, counted as wrong: {report.uncut}; unreadable, not counted: {report.unreadable}",
-        ]
-    )
+    recalls = table_text(("class", "recall"), [(name, f"{r:.4f}") for name, r in report.per_class_recall.items()])
+    head = f"{report.samples} pictures (mask: {report.mask}), accuracy {report.accuracy:.4f}"
+    uncut = f"not cut out, counted as wrong: {report.uncut}; unreadable, not counted: {report.unreadable}"
+    figures = _figures(head, report.macro_f1, report.worst_class_recall)
+    return f"{recalls}\n{figures}, standard error {report.macro_f1_error:.4f}\n{uncut}"
 
 
 def pool_text(report: PoolReport) -> str:
@@ -73,6 +63,10 @@ def pool_text(report: PoolReport) -> str:
     rows = [(name, *(str(counts.get(split, 0)) for split in splits)) for name, counts in report.classes.items()]
     others = f"in conflict: {report.conflicts}, withdrawn: {report.withdrawn}"
     return f"{table_text(('class', *splits), rows)}\n{others}\ndigest {report.digest}"
+
+
+def _figures(what: str, macro_f1: float, worst_class_recall: float) -> str:
+    return f"{what}: macro-F1 {macro_f1:.4f}, worst recall {worst_class_recall:.4f}"
 
 
 def _width(text: str) -> int:
