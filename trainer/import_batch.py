@@ -2,7 +2,7 @@
 
 Knows files, pixels and the tally; nothing of groups, sides or the pool.
 
->>> Batch().contents
+>>> Batch().contents()
 ()
 """
 
@@ -67,7 +67,6 @@ class Batch:
         self._files: dict[str, list[CutFile]] = defaultdict(list)
         self._thumbs: dict[str, NDArray[np.uint8]] = {}
 
-    @property
     def contents(self) -> tuple[str, ...]:
         """The ids of all different crops, sorted."""
         return tuple(sorted(self._files))

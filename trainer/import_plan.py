@@ -49,8 +49,9 @@ def plan_import(batch: Batch, pool: Pool, files: Source, tally: ImportTally) -> 
     Raises:
         PoolError: the pool cannot be read.
     """
-    stored = {content: known for content in batch.contents if (known := pool.find(content)) is not None}
-    new = [content for content in batch.contents if content not in stored]
+    contents = batch.contents()
+    stored = {content: known for content in contents if (known := pool.find(content)) is not None}
+    new = [content for content in contents if content not in stored]
     members, clusters = _clustered(batch, new, pool)
     names = group_samples(members, clusters)
     candidates = [_candidate(batch.files(content)[0], group) for content, group in zip(new, names, strict=False)]

@@ -81,12 +81,13 @@ def import_samples(
         batch = cut_files(files, data_set, spool, tally, progress)
         plan = plan_import(batch, pool, files, tally)
         store = _Store(pool, plan, spool, options.who, f"import of {source.name}", utc)
-        for done, content in enumerate(batch.contents, start=1):
+        contents = batch.contents()
+        for done, content in enumerate(contents, start=1):
             for told in store.add(batch.files(content)):
                 tally.outcome(told.file.source, told.outcome, told.reason, told.file.class_name)
                 if told.outcome == "added":
                     tally.added(told.file.class_name, plan.sides[content])
-            progress("store", done, len(batch.contents))
+            progress("store", done, len(contents))
         if not sum(tally.outcomes[name] for name in USABLE_OUTCOMES):
             raise ImportFailedError(f"{source}: no sample among {len(files)} files ({tally.summary()})")
         _give_notice(files, pool, tally)
