@@ -18,7 +18,7 @@ from firmware_bridge.link import Link
 from firmware_bridge.link_events import EjectEvent, EjectOutcome, LinkDown, LinkEvent
 from firmware_bridge.transport import Transport
 
-__all__ = ["cli", "main"]
+__all__ = ["board", "cli", "fire", "identify", "main", "monitor", "ping", "ports"]
 
 _CONNECT_S: Final = 2.0
 _FIRE_AHEAD_US: Final = 50_000

@@ -31,7 +31,7 @@ __all__ = [
 TO_HOST_BIT: Final = 0x80
 MUST_UNDERSTAND_BIT: Final = 0x40
 
-M = TypeVar("M", bound=Message)
+_M = TypeVar("_M", bound=Message)
 
 
 class Delivery(Enum):
@@ -43,16 +43,16 @@ class Delivery(Enum):
     TELEMETRY = "telemetry"  # the latest counts, never repeated
 
 
-class MessageSpec(msgspec.Struct, Generic[M], frozen=True):
+class MessageSpec(msgspec.Struct, Generic[_M], frozen=True):
     """One row of the table; `layout` is for people, the two functions are the truth."""
 
     type_id: int
     name: str
     delivery: Delivery
-    cls: type[M]
+    cls: type[_M]
     layout: str
-    encode: Callable[[M], bytes]
-    decode: Callable[[bytes], M]
+    encode: Callable[[_M], bytes]
+    decode: Callable[[bytes], _M]
 
 
 def message_type(message: Message, *, to_host: bool) -> int:
@@ -113,23 +113,23 @@ def _accept(_: Message) -> None:
 def _row(
     type_: int,
     delivery: Delivery,
-    cls: type[M],
+    cls: type[_M],
     fmt: str,
     layout: str,
     *,
     convert: dict[str, Callable[[int], int]] | None = None,
-    check: Callable[[M], None] = _accept,
-) -> MessageSpec[M]:
+    check: Callable[[_M], None] = _accept,
+) -> MessageSpec[_M]:
     """Make the row of a message with a fixed layout: fields in the order of the struct."""
     packer = struct.Struct("<" + fmt)
     fields = msgspec.structs.fields(cls)
     converters = [(i, (convert or {})[f.name]) for i, f in enumerate(fields) if f.name in (convert or {})]
 
-    def encode(message: M) -> bytes:
+    def encode(message: _M) -> bytes:
         check(message)
         return packer.pack(*msgspec.structs.astuple(message))
 
-    def decode(payload: bytes) -> M:
+    def decode(payload: bytes) -> _M:
         values: list[Any] = list(packer.unpack(payload))
         for index, converter in converters:
             values[index] = converter(values[index])

@@ -95,10 +95,9 @@ class Link:
         """Open a session and return the controller's identity.
 
         Raises:
-            LinkTimeoutError: no answer within timeout_s.
+            LinkTimeoutError: no answer within timeout_s; the attempt goes on with each poll until `close`.
             ProtocolVersionError: the controller speaks another version.
-            TransportError: the medium failed.
-            LinkDownError: the controller restarted meanwhile.
+            LinkDownError: the medium failed, or the controller restarted meanwhile.
         """
         self._core.open_session(self._clock.monotonic_ns())
         core = self._core

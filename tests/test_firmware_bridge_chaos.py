@@ -135,7 +135,7 @@ class Story:
 
     def finish(self) -> None:
         """No more events; everything settles."""
-        for _ in range(1500):
+        for _ in range(600):
             self.step(0)
         self.core.open_session(self.clock.monotonic_ns())  # whatever is still open is given up here
         for event in self.core.take_events():
@@ -181,11 +181,11 @@ WEATHERS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 2**32), weather=WEATHERS, restart_ms=st.sampled_from([None, 150, 333]))
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), weather=WEATHERS, restart_ms=st.sampled_from([None, 150, 233]))
 def test_laws_hold_in_any_weather_with_hosts_that_die(seed: int, weather: Weather, restart_ms: int | None) -> None:
     story = Story(seed, weather)
-    for ms in range(500):
+    for ms in range(300):
         if ms == restart_ms:
             story.start_host()
         story.step(events_per_ms=3)
@@ -196,11 +196,11 @@ def test_laws_hold_in_any_weather_with_hosts_that_die(seed: int, weather: Weathe
 @pytest.mark.parametrize("loss", [0.0, 0.01, 0.05])
 def test_nothing_is_missed_with_8_ms_of_lead_and_some_loss(loss: float) -> None:
     story = Story(11, Weather(loss=loss, delay_ms=1))
-    for _ in range(1000):
+    for _ in range(500):
         story.step(events_per_ms=5)
     story.finish()
     assert_laws(story)
-    assert len(story.sent) > 4500
+    assert len(story.sent) > 2000
     missed = [key for key, has_fired in story.fired_claims.items() if not has_fired]
     assert missed == []
 
