@@ -82,7 +82,11 @@ class BoardShell:
         self._on_fired = on_fired
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Run until should_stop() or until the line is closed."""
+        """Run until should_stop() or until the line is closed.
+
+        Raises:
+            TransportError: the line failed while reading.
+        """
         with contextlib.suppress(TransportClosedError):
             while not should_stop():
                 self.run_once(_STEP_S)

@@ -27,6 +27,7 @@ from typing import Final
 
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.config_keys import DEFAULT_CONFIG, ConfigKey
+from firmware_bridge.endpoint import EndpointCounters
 from firmware_bridge.errors import (
     ConfigRefusedError,
     LinkDownError,
@@ -34,6 +35,7 @@ from firmware_bridge.errors import (
     ProtocolVersionError,
     TransportError,
 )
+from firmware_bridge.framing import FrameCounters
 from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
 from firmware_bridge.link_events import DownReason, EjectEvent, LinkEvent
 from firmware_bridge.messages import PROTOCOL_VERSION, BoardState, FeederSet, Ident, Status, Verdict, VerdictSource
@@ -90,6 +92,16 @@ class Link:
     def open_events(self) -> int:
         """Return how many events have no outcome yet."""
         return self._core.open_events
+
+    @property
+    def frame_counters(self) -> FrameCounters:
+        """Return what the framing has seen on this transport, for metrics."""
+        return self._core.endpoint.deframer.counters
+
+    @property
+    def message_counters(self) -> EndpointCounters:
+        """Return which intact frames were not taken, and missing telemetry, for metrics."""
+        return self._core.endpoint.counters
 
     def connect(self, timeout_s: float) -> Ident:
         """Open a session and return the controller's identity.

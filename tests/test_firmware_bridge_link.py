@@ -290,6 +290,16 @@ def test_a_closed_transport_is_an_event_not_an_error() -> None:
     assert downs(link.poll()) == [DownReason.TRANSPORT]
 
 
+def test_damaged_and_foreign_frames_show_in_the_counters() -> None:
+    clock = ManualClock()
+    near, far = memory_pair(clock)
+    link = Link(near, clock, LinkSettings(epoch_seed=1))
+    far.write(b"\x02\x01\x00" + encode_frame(0x84, 3, 0, bytes(12)))
+    link.poll()
+    assert link.frame_counters.len_err == 1
+    assert link.message_counters.stale_epoch == 1
+
+
 def test_ping_measures_the_round_trip() -> None:
     machine = Machine()
     machine.link.connect(1.0)
