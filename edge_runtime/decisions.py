@@ -8,7 +8,7 @@
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -77,6 +77,11 @@ class Decisions:
         """Return the decisions where `keep` is true, or at these indices, in that order."""
         columns = (getattr(self, field.name)[keep] for field in fields(self) if field.name != "camera")
         return Decisions(self.camera, *columns)
+
+    def without_crops(self) -> "Decisions":
+        """Return the same decisions with crops and masks of no pixels, to be kept for long."""
+        count = len(self)
+        return replace(self, pixels=np.zeros((count, 0, 0, 1), np.uint8), masks=np.zeros((count, 0, 0), np.bool_))
 
 
 @dataclass(frozen=True, slots=True)

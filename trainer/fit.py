@@ -39,13 +39,13 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     network: NetworkSize = "middle"
-    steps: Annotated[int, msgspec.Meta(ge=1)] = 300
-    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 900
-    batch: Annotated[int, msgspec.Meta(ge=2)] = 64
+    steps: Annotated[int, msgspec.Meta(ge=1)] = 200
+    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
     turn_degrees: Annotated[float, msgspec.Meta(ge=0.0, le=180.0)] = 180.0
-    threads: Annotated[int, msgspec.Meta(ge=1)] = 2
+    threads: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 def use_threads(threads: int) -> None:

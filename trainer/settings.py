@@ -1,7 +1,7 @@
 """Everything a person can set about a run, with defaults that are DESIGN's.
 
 >>> RunSettings().stop.patience
-2
+3
 """
 
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     residual_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.002
     class_residual_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.002
-    patience: Annotated[int, msgspec.Meta(ge=0)] = 2
+    patience: Annotated[int, msgspec.Meta(ge=0)] = 3
     rounds: Annotated[int, msgspec.Meta(ge=1, le=999)] = 30
     training_share: Annotated[float, msgspec.Meta(gt=0.0, le=1.0)] = 1.0
 

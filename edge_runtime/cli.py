@@ -1,0 +1,252 @@
+"""sortloop-edge: the machine's command line. It parses, calls, prints; it knows no rule of its own."""
+
+from collections import Counter
+from pathlib import Path
+
+import click
+import msgspec
+
+from firmware_bridge.clock import NS_PER_S, SystemClock
+from firmware_bridge.command_line import (
+    common_options,
+    configure_logs,
+    print_result,
+    product_version,
+    run_command_line,
+)
+
+__all__ = ["main"]
+
+_existing = click.Path(exists=True, path_type=Path)
+_new = click.Path(path_type=Path)
+_model = click.option("--model", "model_path", type=_existing, required=True, help="Model folder.")
+_recipe = click.option("--recipe", type=_existing, default=None, help="Recipe in place of the model folder's own.")
+_machine = click.option("--machine", "machine_path", type=_existing, default=None, help="Machine file; else a desk.")
+_overrides = click.option("--set", "overrides", multiple=True, help="One setting of the recipe, as key=value.")
+
+
+@click.group(epilog="Example: sortloop-edge replay recording/ --model runs/rice-1/model")
+@click.version_option(product_version(), prog_name="sortloop-edge")
+def cli() -> None:
+    """Sort: camera to valve, and a record of every mistake whose truth is known.
+
+    Exit codes: 0 ok, 1 the answer is no, 2 usage, 3 configuration, 4 link, 5 data or storage, 7 overload, 70 a bug.
+    """
+
+
+@cli.command(epilog="Example: sortloop-edge replay recording/ --model runs/rice-1/model --truth annotations.json")
+@click.argument("source", type=_existing)
+@_model
+@_recipe
+@_machine
+@_overrides
+@click.option("--truth", type=_existing, default=None, help="Polygons drawn by people, as annotations.json.")
+@click.option("--blocks", is_flag=True, help="The pictures are consecutive blocks of one endless scene.")
+@click.option("--decisions", type=_new, default=None, help="Write the decision log here, one JSON object a line.")
+@common_options
+def replay(
+    source: Path,
+    model_path: Path,
+    recipe: Path | None,
+    machine_path: Path | None,
+    overrides: tuple[str, ...],
+    truth: Path | None,
+    decisions: Path | None,
+    *,
+    blocks: bool,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Sort a recording: a picture, a folder, a tar or a video. Same input, same decisions."""
+    from edge_runtime.annotations import read_annotations  # noqa: PLC0415 - heavy imports wait for their command
+    from edge_runtime.replay import decision_rows, replay_report  # noqa: PLC0415
+    from edge_runtime.replay import replay as replay_recording  # noqa: PLC0415
+    from edge_runtime.reports_text import replay_text  # noqa: PLC0415
+    from edge_runtime.setup import open_sorter  # noqa: PLC0415
+    from edge_runtime.storage import write_atomic  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    clock = SystemClock()
+    started_ns = clock.monotonic_ns()
+    setup = open_sorter(model_path, recipe, machine_path, overrides)
+    polygons = None if truth is None else read_annotations(truth)
+    result = replay_recording(source, setup.sorter, setup.machine, as_blocks=blocks, polygons=polygons)
+    names = setup.sorter.recipe.class_names
+    if decisions is not None:
+        write_atomic(decisions, b"".join(msgspec.json.encode(row) + b"\n" for row in decision_rows(result, names)))
+    seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
+    report = replay_report(result, names, model_id=setup.folder.card.model_id, seconds=seconds)
+    print_result(report, replay_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-edge teach lot/ --class stone --model runs/rice-1/model --spool spool/")
+@click.argument("source", type=_existing)
+@click.option("--class", "label", required=True, help="Class of every piece of the lot.")
+@click.option("--purity", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share truly of it.")
+@click.option("--lot", default="teach", show_default=True, help="Name of the lot in the records.")
+@click.option("--spool", "spool_path", type=_new, required=True, help="Spool folder; made if it does not exist.")
+@_model
+@_recipe
+@_machine
+@_overrides
+@common_options
+def teach(
+    source: Path,
+    label: str,
+    purity: float,
+    lot: str,
+    spool_path: Path,
+    model_path: Path,
+    recipe: Path | None,
+    machine_path: Path | None,
+    overrides: tuple[str, ...],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Sort a recording of a pure lot and record what the model gets wrong (truth source T0)."""
+    from edge_runtime.recorder import Recorder  # noqa: PLC0415
+    from edge_runtime.reports_text import teach_text  # noqa: PLC0415
+    from edge_runtime.residual import Truth  # noqa: PLC0415
+    from edge_runtime.setup import open_sorter, origin_of  # noqa: PLC0415
+    from edge_runtime.spool import Spool  # noqa: PLC0415
+    from edge_runtime.teach import teach as teach_lot  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    clock = SystemClock()
+    setup = open_sorter(model_path, recipe, machine_path, overrides)
+    with Spool.open(spool_path, clock=clock) as spool:
+        recorder = Recorder(spool, origin_of(setup, lot), clock)
+        truth = Truth("T0", label, strength=purity, who="teach")
+        report = teach_lot(source, setup.sorter, setup.machine, recorder, truth=truth)
+    print_result(report, teach_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-edge simulate --model demo-out/runs/first/model --pieces 2000")
+@_model
+@click.option("--pieces", type=click.IntRange(1), default=2000, show_default=True, help="Pieces on the belt.")
+@click.option("--rate", type=click.FloatRange(1), default=500.0, show_default=True, help="Pieces a second.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of everything random.")
+@click.option("--teach", "teach_class", default="", help="Run a pure lot of this class with the valves off.")
+@click.option("--grains", type=_existing, default=None, help="Class folders of real crops; else rendered grains.")
+@click.option("--spool", "spool_path", type=_new, default=None, help="Record mistakes into this spool folder.")
+@common_options
+def simulate(
+    model_path: Path,
+    pieces: int,
+    rate: float,
+    seed: int,
+    teach_class: str,
+    grains: Path | None,
+    spool_path: Path | None,
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Run the virtual sorting machine: belt, camera, model, link, valves and inspection."""
+    from edge_runtime.reports_text import virtual_text  # noqa: PLC0415
+    from edge_runtime.simulate import Simulation, even_mix, simulate_machine  # noqa: PLC0415
+    from edge_runtime.virtual_machine import VirtualRun  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    run = VirtualRun(even_mix(model_path), pieces=pieces, rate_hz=rate, seed=seed, teach_class=teach_class)
+    simulation = Simulation(model_path, run, grains=grains, spool=spool_path)
+    report = simulate_machine(simulation, SystemClock())
+    print_result(report, virtual_text(report), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-edge check --model runs/rice-1/model --machine /etc/sortloop/machine.toml")
+@click.option("--model", "model_path", type=_existing, default=None, help="Model folder: files, digests, golden crops.")
+@click.option("--recipe", type=_existing, default=None, help="Recipe file.")
+@click.option("--machine", "machine_path", type=_existing, default=None, help="Machine file.")
+@common_options
+def check(
+    model_path: Path | None,
+    recipe: Path | None,
+    machine_path: Path | None,
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Prove that settings and model are what they should be; nothing is changed."""
+    from edge_runtime.reports import CheckReport  # noqa: PLC0415
+    from edge_runtime.setup import check_files  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    if model_path is None and recipe is None and machine_path is None:
+        raise click.UsageError("give at least one of --model, --recipe and --machine")
+    report = CheckReport(check_files(model_path, recipe, machine_path))
+    print_result(report, "\n".join(f"{name}: {found}" for name, found in report.files.items()), as_json=as_json)
+
+
+@cli.group(epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
+def residual() -> None:
+    """Look at, export and release recorded mistakes."""
+
+
+@residual.command("list", epilog="Example: sortloop-edge residual list spool/")
+@click.argument("spool_path", metavar="SPOOL", type=_existing)
+@common_options
+def residual_list(spool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Show what a spool holds, by truth source, class and failure."""
+    from edge_runtime.reports import SpoolReport  # noqa: PLC0415
+    from edge_runtime.reports_text import spool_text  # noqa: PLC0415
+    from edge_runtime.spool import Spool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Spool.open(spool_path, clock=SystemClock()) as spool:
+        headers = [record.header for record in spool.records()]
+        counts = spool.counts()
+    report = SpoolReport(
+        counts,
+        dict(sorted(Counter(header.truth.source for header in headers).items())),
+        dict(sorted(Counter(header.truth.label for header in headers).items())),
+        dict(sorted(Counter(header.failure for header in headers).items())),
+    )
+    print_result(report, spool_text(report), as_json=as_json)
+
+
+@residual.command("export", epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
+@click.argument("spool_path", metavar="SPOOL", type=_existing)
+@click.option("--out", type=_new, required=True, help="File to write; the trainer's intake reads it.")
+@common_options
+def residual_export(spool_path: Path, out: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Write all records of a spool to one file; the spool keeps them until the trainer's receipt."""
+    from edge_runtime.residual_export import export_spool  # noqa: PLC0415
+    from edge_runtime.spool import Spool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Spool.open(spool_path, clock=SystemClock()) as spool:
+        report = export_spool(spool, out)
+    text = f"{report.count} records, {report.size_b} bytes in {report.path}; left out as damaged: {report.refused}"
+    print_result(report, text, as_json=as_json)
+
+
+@residual.command("delivered", epilog="Example: sortloop-edge residual delivered spool/ stick/residuals.receipt.json")
+@click.argument("spool_path", metavar="SPOOL", type=_existing)
+@click.argument("receipt", type=_existing)
+@common_options
+def residual_delivered(spool_path: Path, receipt: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Release the records that a trainer's receipt names: they are safe in its pool."""
+    from edge_runtime.receipt import read_receipt  # noqa: PLC0415
+    from edge_runtime.reports import DeliveredReport  # noqa: PLC0415
+    from edge_runtime.spool import Spool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    ids = read_receipt(receipt).ids
+    with Spool.open(spool_path, clock=SystemClock()) as spool:
+        report = DeliveredReport(len(ids), spool.mark_delivered(ids))
+    print_result(report, f"{report.delivered} of {report.named} records released", as_json=as_json)
+
+
+def main() -> None:
+    """Run sortloop-edge and leave with its exit code.
+
+    Raises:
+        SystemExit: always.
+    """
+    run_command_line(cli)

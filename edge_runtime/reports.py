@@ -1,0 +1,109 @@
+"""What the machine's commands print with --json: versioned records, documented in docs/json-schemas.md."""
+
+from typing import Literal
+
+import msgspec
+
+from edge_runtime.recorder import RecorderCounts
+from edge_runtime.spool import SpoolCounts
+
+__all__ = ["CheckReport", "DecisionRow", "DeliveredReport", "ReplayReport", "SpoolReport", "TeachReport"]
+
+
+class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `sortloop-edge replay` found.
+
+    Attributes:
+        frames: frames sorted.
+        missing: pictures that could not be used, by reason; frames + missing are all pictures of the recording.
+        objects: found; of them oversize were never classified, and ejected were to be thrown out.
+        classes: objects by class.
+        decisions_sha256: digest of all decisions and pulses; equal for equal recording, model and recipe.
+        model_id: of the model.
+        recall, precision, mean_iou: objects found against polygons drawn by people, at intersection over union of 0.5;
+            mean_iou is over the matched pairs. null without --truth.
+        polygons: drawn by people; matched: of them found. null without --truth.
+        seconds: wall time.
+    """
+
+    frames: int
+    missing: dict[str, int]
+    objects: int
+    oversize: int
+    ejected: int
+    classes: dict[str, int]
+    decisions_sha256: str
+    model_id: str
+    recall: float | None
+    precision: float | None
+    mean_iou: float | None
+    polygons: int | None
+    matched: int | None
+    seconds: float
+    schema_version: Literal[1] = 1
+
+
+class DecisionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of a decision log.
+
+    Attributes:
+        camera, line, column: the object's id.
+        class_name: "" for an oversize object.
+        score: of that class, 0..1.
+        action: accept or eject.
+        norm_q16: its norm.
+        pulses: of each: first valve, number of valves, microseconds from line 0 of the stream, length in microseconds.
+    """
+
+    camera: str
+    line: int
+    column: int
+    class_name: str
+    score: float
+    action: Literal["accept", "eject"]
+    norm_q16: int
+    pulses: list[tuple[int, int, int, int]]
+
+
+class TeachReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `sortloop-edge teach` recorded.
+
+    Attributes:
+        label: class of the lot.
+        objects: of the lot.
+        wrong: of them decided as another class.
+        accepted: records now safe in the spool.
+        recorded: the recorder's books.
+    """
+
+    label: str
+    objects: int
+    wrong: int
+    accepted: int
+    recorded: RecorderCounts
+    schema_version: Literal[1] = 1
+
+
+class SpoolReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a spool holds: the books, and records by truth source, label and failure."""
+
+    counts: SpoolCounts
+    sources: dict[str, int]
+    labels: dict[str, int]
+    failures: dict[str, int]
+    schema_version: Literal[1] = 1
+
+
+class DeliveredReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a trainer's receipt freed: records it names, and records of this spool now marked delivered."""
+
+    named: int
+    delivered: int
+    schema_version: Literal[1] = 1
+
+
+class CheckReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `sortloop-edge check` proved: each file with what was found about it."""
+
+    files: dict[str, str]
+    schema_version: Literal[1] = 1

@@ -1,0 +1,72 @@
+"""Reports of the machine's commands as plain text. Pure."""
+
+from edge_runtime.reports import ReplayReport, SpoolReport, TeachReport
+from edge_runtime.virtual_machine import VirtualReport
+
+__all__ = ["replay_text", "spool_text", "teach_text", "virtual_text"]
+
+
+def replay_text(report: ReplayReport) -> str:
+    """Return a replay's figures for people."""
+    lines = [
+        (
+            f"{report.frames} frames, {report.objects} objects ({report.oversize} oversize), {report.ejected} ejected, "
+            f"{report.seconds:.1f} s"
+        ),
+        _counts(report.classes),
+    ]
+    lines += [f"missing {count}: {reason}" for reason, count in report.missing.items()]
+    if report.recall is not None and report.precision is not None and report.mean_iou is not None:
+        lines.append(
+            f"against {report.polygons} polygons: recall {report.recall:.3f}, precision {report.precision:.3f}, "
+            f"mean IoU of matches {report.mean_iou:.3f}"
+        )
+    return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+
+
+def teach_text(report: TeachReport) -> str:
+    """Return what a teach lot gave, for people."""
+    return (
+        f"lot of {report.label}: {report.objects} objects, {report.wrong} decided as another class, "
+        f"{report.accepted} recorded ({_counts(report.recorded.taken)})"
+    )
+
+
+def spool_text(report: SpoolReport) -> str:
+    """Return what a spool holds, for people."""
+    return "\n".join(
+        f"{title}: {_counts(counts)}"
+        for title, counts in (
+            ("truth source", report.sources),
+            ("class", report.labels),
+            ("failure", report.failures),
+        )
+    )
+
+
+def virtual_text(report: VirtualReport) -> str:
+    """Return what the virtual machine showed, for people."""
+    sort = report.sort
+    lines = [
+        f"{sort.pieces} pieces, {report.pieces_per_s:.0f}/s of belt time, {report.objects} objects seen, {report.mode}",
+        (
+            f"purity {_share(sort.purity)} (fed {_share(sort.feed_purity)}), yield {_share(sort.product_yield)}, "
+            f"bad removed {_share(sort.bad_removed)}, carry-over {_number(sort.carry_over)} good per bad thrown out"
+        ),
+        f"macro-F1 {_number(report.macro_f1)}; late {report.eject.late}, co-deflected {sort.co_deflected}",
+    ]
+    if report.recorded is not None:
+        lines.append(f"recorded: {_counts(report.recorded.taken)}")
+    return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

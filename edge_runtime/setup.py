@@ -1,0 +1,95 @@
+"""Files to a ready sorter: model folder, recipe and machine joined and checked. What every command does first."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edge_runtime.config import apply_overrides, decode_settings, load_settings, read_toml
+from edge_runtime.errors import ConfigError
+from edge_runtime.images import MAX_SIDE_PX
+from edge_runtime.inline import desk_machine, make_sorter
+from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, load_model_folder, make_classifier
+from edge_runtime.pipeline import Sorter
+from edge_runtime.recorder import Origin
+from edge_runtime.schemas import Machine, Recipe
+from edge_runtime.storage import sha256_hex
+
+__all__ = ["Setup", "check_files", "load_machine", "open_sorter", "origin_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A model on a machine, ready to sort with the machine's first camera."""
+
+    folder: ModelFolder
+    sorter: Sorter
+    machine: Machine
+
+
+def open_sorter(
+    model: Path, recipe: Path | None = None, machine: Path | None = None, overrides: Iterable[str] = ()
+) -> Setup:
+    """Load a model folder and join it with a recipe and a machine.
+
+    Args:
+        model: model folder.
+        recipe: file in place of the folder's own recipe.
+        machine: machine file; None takes a desk with one view.
+        overrides: settings of the recipe, as key=value.
+
+    Raises:
+        ModelFolderError: the folder is not whole, or its golden crops get other scores here.
+        ConfigError: recipe, machine or an override is wrong, or the recipe names other classes or crops than the model.
+    """
+    folder = load_model_folder(model)
+    classifier = make_classifier(folder)
+    check_golden(folder, classifier)
+    path = recipe or model / RECIPE_FILE
+    chosen = decode_settings(apply_overrides(read_toml(path), overrides), Recipe, str(path))
+    if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
+        raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
+    where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
+    return Setup(folder, make_sorter(folder, classifier, where.cameras[0], chosen), where)
+
+
+def load_machine(path: Path) -> Machine:
+    """Read a machine file.
+
+    Raises:
+        ConfigError: a key is wrong, or there is no camera or no lane.
+    """
+    machine = load_settings(path, Machine)
+    if not machine.cameras or not machine.lanes:
+        raise ConfigError(f"{path}: a machine needs at least one [[camera]] and one [[lane]]")
+    return machine
+
+
+def origin_of(setup: Setup, lot: str) -> Origin:
+    """Return what all records of a lot on this setup have in common."""
+    recipe = setup.sorter.recipe
+    digest = sha256_hex(msgspec.json.encode(recipe, order="sorted"))
+    return Origin(setup.machine.name, lot, setup.folder.card.model_id, digest, recipe.class_names, recipe.residual)
+
+
+def check_files(model: Path | None, recipe: Path | None, machine: Path | None) -> dict[str, str]:
+    """Check files and return, by path, what was found.
+
+    Raises:
+        ModelFolderError: the folder is not whole, or its golden crops get other scores here.
+        ConfigError: a key is wrong.
+    """
+    found = {}
+    if model is not None:
+        folder = load_model_folder(model)
+        count = check_golden(folder, make_classifier(folder))
+        found[str(model)] = (
+            f"model {folder.card.model_id[:12]}, {len(folder.card.classes)} classes, {count} golden crops"
+        )
+    if recipe is not None:
+        found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
+    if machine is not None:
+        loaded = load_machine(machine)
+        found[str(machine)] = f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes"
+    return found
