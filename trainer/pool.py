@@ -21,13 +21,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.crop import CropSpec, unpack_crop
+from edge_runtime.crop import unpack_crop
 from edge_runtime.errors import CropError
 from edge_runtime.norm import norm_q16
 from trainer.data_set import DataSet
 from trainer.errors import PoolError, SettingsError
-from trainer.pool_schema import APPLICATION_ID, PAGE_SIZE_B, SCHEMA_VERSION, create_tables
-from trainer.sample_table import SampleTable, empty_table
+from trainer.pool_schema import prepare
+from trainer.sample_table import SampleTable, read_table
 from trainer.samples import AddCounts, Added, NewSample, PoolCounts, StoredSample
 
 __all__ = ["AddCounts", "Added", "NewSample", "Pool", "PoolCounts", "SampleTable", "StoredSample"]
@@ -35,6 +35,7 @@ __all__ = ["AddCounts", "Added", "NewSample", "Pool", "PoolCounts", "SampleTable
 _LOCK_TIMEOUT_S: Final = 5.0
 _ORIGINS: Final = ("import", "residual", "audit")
 _DATA_SET_KEY: Final = "data_set"
+_ADD_EVENT: Final = "INSERT INTO label_events (sample_id, event, class_name, who, why, utc) VALUES (?, ?, ?, ?, ?, ?)"
 _USABLE: Final = (
     "FROM samples WHERE state = 'active'"
     " AND split IN (SELECT value FROM json_each(?)) AND origin IN (SELECT value FROM json_each(?))"
@@ -68,7 +69,7 @@ class Pool:
             connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
         try:
             with _translated(path):
-                _prepare(connection, path)
+                prepare(connection, path)
         except PoolError:
             connection.close()
             raise
@@ -179,6 +180,22 @@ class Pool:
             )
             return Added("conflict", stored)
 
+    def relabel(self, sample_id: str, class_name: str, *, who: str, why: str, utc: str) -> None:
+        """Put a person's label on a sample, whatever its state was; it is used again, in the group and side it has.
+
+        Raises:
+            PoolError: no such sample, or the file cannot be written.
+        """
+        self._decide(sample_id, "relabel", class_name, (who, why, utc))
+
+    def withdraw(self, sample_id: str, *, who: str, why: str, utc: str) -> None:
+        """Take a sample out of all use; it stays in the file, and `relabel` brings it back.
+
+        Raises:
+            PoolError: no such sample, or the file cannot be written.
+        """
+        self._decide(sample_id, "withdraw", None, (who, why, utc))
+
     def find(self, sample_id: str) -> StoredSample | None:
         """Return what is known of a sample, None if it is not in the pool.
 
@@ -227,7 +244,7 @@ class Pool:
                 "ORDER BY sample_id",
                 wanted,
             )
-            return _read_table(rows, count, self.class_names(), data_set.crop)
+            return read_table(rows, count, self.class_names(), data_set.crop)
 
     def crops(self) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
         """Give sample id, group, split and pixels (S, S, C) uint8 of every sample whatever its state, in order of ids.
@@ -357,11 +374,21 @@ class Pool:
             ),
         )
 
+    def _decide(self, sample_id: str, event: str, class_name: str | None, stamp: tuple[str, str, str]) -> None:
+        with self._writing():
+            stored = self.find(sample_id)
+            if stored is None:
+                raise PoolError(f"pool {self.path} holds no sample {sample_id}")
+            name = stored.class_name if class_name is None else class_name
+            self._connection.execute(
+                "UPDATE samples SET state = ?, class_name = ? WHERE sample_id = ?",
+                ("withdrawn" if class_name is None else "active", name, sample_id),
+            )
+            self._connection.execute(_ADD_EVENT, (sample_id, event, name, *stamp))
+
     def _note(self, sample: NewSample, event: str) -> None:
-        self._connection.execute(
-            "INSERT INTO label_events (sample_id, event, class_name, who, why, utc) VALUES (?, ?, ?, ?, ?, ?)",
-            (sample.sample_id, event, sample.class_name, sample.who, sample.why, sample.utc),
-        )
+        values = (sample.sample_id, event, sample.class_name, sample.who, sample.why, sample.utc)
+        self._connection.execute(_ADD_EVENT, values)
 
 
 @contextmanager
@@ -372,41 +399,5 @@ def _translated(path: Path) -> Iterator[None]:
         raise PoolError(f"pool {path}: {error}") from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Set what holds for the connection, and make or check the tables."""
-    connection.execute(f"PRAGMA page_size = {PAGE_SIZE_B}")  # only an empty file takes it
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if application_id != APPLICATION_ID and not (is_empty and application_id == 0):
-        raise PoolError(f"{path} is a database of another program (id {application_id:#x}): give another path")
-    if version > SCHEMA_VERSION:
-        raise PoolError(f"pool {path} has schema {version}, this software knows {SCHEMA_VERSION}: update the software")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # an acknowledged import survives a power cut
-    connection.execute("PRAGMA foreign_keys = ON")
-    if is_empty:
-        create_tables(connection)
-
-
 def _json(values: Iterable[str]) -> str:
     return msgspec.json.encode(list(values)).decode()
-
-
-def _read_table(
-    rows: Iterable[tuple[str, str, str, str, str, int, str, bytes]],
-    count: int,
-    classes: tuple[str, ...],
-    crop: CropSpec,
-) -> SampleTable:
-    if count == 0:
-        return empty_table(classes, side_px=crop.side_px, channels=crop.channels)
-    pixels = np.empty((count, crop.side_px, crop.side_px, crop.channels), np.uint8)
-    columns = []
-    for at, row in enumerate(rows):
-        pixels[at] = unpack_crop(row[7], crop.side_px, crop.channels)[0]
-        columns.append(row[:7])
-    ids, names, groups, splits, origins, norms, sources = zip(*columns, strict=True)
-    position = {name: at for at, name in enumerate(classes)}
-    class_ids = np.array([position[name] for name in names], np.int64)
-    return SampleTable(ids, classes, class_ids, groups, splits, origins, np.array(norms, np.int64), pixels, sources)

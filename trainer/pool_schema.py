@@ -9,9 +9,12 @@ Knows SQL only. A change of a table raises SCHEMA_VERSION and comes with a step 
 """
 
 import sqlite3
+from pathlib import Path
 from typing import Final
 
-__all__ = ["APPLICATION_ID", "PAGE_SIZE_B", "SCHEMA_VERSION", "create_tables"]
+from trainer.errors import PoolError
+
+__all__ = ["APPLICATION_ID", "PAGE_SIZE_B", "SCHEMA_VERSION", "create_tables", "prepare"]
 
 APPLICATION_ID: Final = 0x534C504F  # "SLPO", in the header of every pool file
 SCHEMA_VERSION: Final = 1
@@ -84,3 +87,29 @@ def create_tables(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Set what holds for a connection, and make the tables of an empty file or check those of a pool.
+
+    Args:
+        connection: just opened, in autocommit mode.
+        path: its file, for messages.
+
+    Raises:
+        PoolError: the file belongs to another program, or to a newer version of this one.
+        sqlite3.Error: the file is no database, locked or not writable.
+    """
+    connection.execute(f"PRAGMA page_size = {PAGE_SIZE_B}")  # only an empty file takes it
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if application_id != APPLICATION_ID and not (is_empty and application_id == 0):
+        raise PoolError(f"{path} is a database of another program (id {application_id:#x}): give another path")
+    if version > SCHEMA_VERSION:
+        raise PoolError(f"pool {path} has schema {version}, this software knows {SCHEMA_VERSION}: update the software")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # an acknowledged import survives a power cut
+    connection.execute("PRAGMA foreign_keys = ON")
+    if is_empty:
+        create_tables(connection)

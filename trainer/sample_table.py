@@ -6,12 +6,15 @@ Plain arrays in one order, that of the sample ids, so that no result depends on 
 (0, 16, 16, 3)
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SampleTable", "empty_table"]
+from edge_runtime.crop import CropSpec, unpack_crop
+
+__all__ = ["SampleTable", "empty_table", "read_table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,33 @@ def empty_table(classes: tuple[str, ...], *, side_px: int, channels: int) -> Sam
     none = np.zeros(0, np.int64)
     pixels = np.zeros((0, side_px, side_px, channels), np.uint8)
     return SampleTable((), classes, none, (), (), (), none, pixels, ())
+
+
+def read_table(
+    rows: Iterable[tuple[str, str, str, str, str, int, str, bytes]],
+    count: int,
+    classes: tuple[str, ...],
+    crop: CropSpec,
+) -> SampleTable:
+    """Return the table of rows of the pool.
+
+    Args:
+        rows: sample id, class, group, split, origin, norm (Q16), source and packed crop, in order of the ids.
+        count: how many they are.
+        classes: names of all classes, sorted.
+        crop: shape of the crops.
+
+    Raises:
+        CropError: a packed crop is damaged.
+    """
+    if count == 0:
+        return empty_table(classes, side_px=crop.side_px, channels=crop.channels)
+    pixels = np.empty((count, crop.side_px, crop.side_px, crop.channels), np.uint8)
+    columns = []
+    for at, row in enumerate(rows):
+        pixels[at] = unpack_crop(row[7], crop.side_px, crop.channels)[0]
+        columns.append(row[:7])
+    ids, names, groups, splits, origins, norms, sources = zip(*columns, strict=True)
+    position = {name: at for at, name in enumerate(classes)}
+    class_ids = np.array([position[name] for name in names], np.int64)
+    return SampleTable(ids, classes, class_ids, groups, splits, origins, np.array(norms, np.int64), pixels, sources)

@@ -268,7 +268,7 @@ def _find_manifest(path: Path, container: Container) -> _Manifest | None:
         member = min(inside, key=lambda m: (m.name.count("/"), m.name))
         rows = decode_manifest(container.read(member), f"{path}: {member.name}")
         return _Manifest(member.name, rows, cut=member.name[: -len(MANIFEST_NAME)])
-    path = path.resolve()
+    path = path.absolute()
     beside = path.parent / MANIFEST_NAME
     if not beside.is_file():
         return None
