@@ -29,8 +29,8 @@ _YELLOW: Final = _bgr(84, 150, 192)
 _BROWN: Final = _bgr(58, 84, 116)
 _PALE_GALLERY: Final = _bgr(216, 228, 230)
 _HOLE: Final = _bgr(34, 46, 58)
-_GREY_STONE: Final = _bgr(134, 140, 144)
-_BROWN_STONE: Final = _bgr(84, 108, 130)
+_GREY_STONE: Final = _bgr(140, 146, 150)
+_BROWN_STONE: Final = _bgr(96, 122, 144)
 
 
 def paint_skin(body: Body, rng: np.random.Generator, *, red_season: float) -> Colours:
@@ -143,8 +143,8 @@ def paint_stone(body: Body, rng: np.random.Generator, *, dusty: bool) -> Colours
     base = _GREY_STONE + (_BROWN_STONE - _GREY_STONE) * np.float32(rng.uniform(0, 1))
     if dusty:
         base = base + (_CREAM * np.float32(1.02) - base) * np.float32(rng.uniform(0.7, 0.95))
-    brightness = rng.normal(1.0, 0.10)
-    light = np.float32(0.60) + np.float32(0.40) * body.height
+    brightness = float(np.clip(rng.normal(1.0, 0.09), 0.82, 1.2))
+    light = np.float32(0.64) + np.float32(0.36) * body.height
     light += np.float32(0.06 if dusty else 0.13) * smooth_noise(rng, body.shape, detail=2.0)
     facet = rng.uniform(-0.012, 0.012, 2).astype(np.float32)
     light += facet[0] * body.along_px + facet[1] * body.across_px

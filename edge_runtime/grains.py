@@ -104,7 +104,7 @@ def render_grain(kind: str, look: Look, rng: np.random.Generator) -> Grain:
     _check_class(kind)
     is_new_season = bool(rng.random() < look.new_season_share)
     if kind == "stone":
-        body = stone_body(rng, length_px=float(rng.uniform(13, 34)), aspect=float(rng.uniform(1.0, 2.1)))
+        body = stone_body(rng, length_px=float(rng.uniform(17, 34)), aspect=float(rng.uniform(1.0, 2.0)))
         return _finish(body, paint_stone(body, rng, dusty=is_new_season), look, rng)
     is_red = is_new_season and kind in {"sound", "broken", "chalky"}
     body = kernel_body(
