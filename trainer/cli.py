@@ -136,6 +136,25 @@ def pool(pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     print_result(report, pool_text(report), as_json=as_json)
 
 
+@cli.command(epilog="Example: sortloop-train intake stick/residuals.slrx --pool rice.pool")
+@click.argument("export", type=_existing)
+@click.option("--pool", "pool_path", type=_existing, required=True, help="Pool that the machine's model came from.")
+@common_options
+def intake(export: Path, pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Take mistakes recorded by a machine into the pool, each exactly once; writes a receipt beside EXPORT."""
+    from edge_runtime.receipt import write_receipt  # noqa: PLC0415
+    from edge_runtime.residual_export import read_export  # noqa: PLC0415
+    from trainer.intake import receipt_path, take_in  # noqa: PLC0415
+    from trainer.pool import Pool  # noqa: PLC0415
+    from trainer.run_text import intake_text  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path) as opened:
+        report, receipt = take_in(read_export(export), opened, SystemClock())
+    write_receipt(receipt_path(export), receipt)
+    print_result(report, intake_text(report), as_json=as_json)
+
+
 def main() -> None:
     """Run sortloop-train and leave with its exit code.
 

@@ -145,8 +145,9 @@ def _load_samples(pool: Pool) -> _Samples:
     everything = pool.load(("train", "validation", "test"))
     check_no_leak(everything)
     is_test = np.array([split == "test" for split in everything.splits], np.bool_)
-    table = everything.take(np.flatnonzero(~is_test))
-    return _Samples(data_set, table, everything.take(np.flatnonzero(is_test)), plan_validation(table))
+    is_audit = np.array([origin == "audit" for origin in everything.origins], np.bool_)  # measures machines, not runs
+    table = everything.take(np.flatnonzero(~is_test & ~is_audit))
+    return _Samples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
 
 
 def _claim_folder(folder: Path, inputs: RunInputs) -> str:

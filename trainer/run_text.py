@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from trainer.intake import IntakeReport
 from trainer.reports import EvaluateReport, PoolReport, RunReport
 
-__all__ = ["evaluate_text", "pool_text", "run_text", "table_text"]
+__all__ = ["evaluate_text", "intake_text", "pool_text", "run_text", "table_text"]
 
 
 def table_text(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -55,6 +56,21 @@ def evaluate_text(report: EvaluateReport) -> str:
     uncut = f"not cut out, counted as wrong: {report.uncut}; unreadable, not counted: {report.unreadable}"
     figures = _figures(head, report.macro_f1, report.worst_class_recall)
     return f"{recalls}\n{figures}, standard error {report.macro_f1_error:.4f}\n{uncut}"
+
+
+def intake_text(report: IntakeReport) -> str:
+    """Return an intake's report for people."""
+    counts = [
+        (title, ", ".join(f"{name} {count}" for name, count in counts.items()) or "none")
+        for title, counts in (
+            ("new records", report.fates),
+            ("truth source", report.sources),
+            ("class", report.labels),
+            ("kept or refused", report.reasons),
+        )
+    ]
+    lines = [f"{title}: {text}" for title, text in counts]
+    return "\n".join([f"{report.records} records, {report.known} known before", *lines])
 
 
 def pool_text(report: PoolReport) -> str:
