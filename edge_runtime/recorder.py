@@ -1,0 +1,279 @@
+"""The recorder: decisions and what is known to be true about them in, residual records and norm sums out.
+
+It joins the rules of `truth` and `residual` with a spool and accounts for every object it is shown; it decides nothing
+about sorting and reads no link.
+
+>>> judge(Truth(source="T0", label="stone", strength=1.0, who="technician"), "rice", "none", is_astray=False)
+'misclassified'
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from edge_runtime.decisions import OVERSIZE, Decisions
+from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.norm import norm_q16
+from edge_runtime.residual import (
+    CONFIRMING_SOURCES,
+    NORM_SOURCES,
+    Acknowledged,
+    Failure,
+    ResidualHeader,
+    Truth,
+    make_record,
+)
+from edge_runtime.schemas import ResidualPolicy
+from edge_runtime.spool import Spool
+from edge_runtime.truth import audit_objects, norm_statistics
+from firmware_bridge.clock import Clock
+
+__all__ = ["Aftermath", "Origin", "Recorder", "RecorderCounts", "judge"]
+
+_UNTOLD: Final = Truth(source="T8")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all records of a run have in common.
+
+    Attributes:
+        machine, lot: names; a new lot is a new recorder.
+        model_id, recipe_digest: sha256 of what decides.
+        class_names: in the order of the scores.
+        policy: audit rate and quota, from the recipe.
+    """
+
+    machine: str
+    lot: str
+    model_id: str
+    recipe_digest: str
+    class_names: tuple[str, ...]
+    policy: ResidualPolicy = field(default_factory=ResidualPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """What became of N decisions.
+
+    Attributes:
+        acknowledged: N answers of the controller.
+        is_astray: (N,) bool, the piece was seen on the side contrary to its action.
+        encoders: (N,) int64, tick of each object's last row.
+    """
+
+    acknowledged: Sequence[Acknowledged]
+    is_astray: NDArray[np.bool_]
+    encoders: NDArray[np.int64]
+
+    @staticmethod
+    def unknown(decisions: Decisions) -> "Aftermath":
+        """Return that nothing is known: no answers, and the line counts as the tick."""
+        count = len(decisions)
+        return Aftermath(["none"] * count, np.zeros(count, np.bool_), decisions.lines)
+
+
+class RecorderCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The recorder's books since it was made: seen == sum(taken) + sum(passed_over).
+
+    Attributes:
+        seen: objects shown.
+        taken: records handed to the spool, by failure.
+        passed_over: objects not recorded, by reason: right, no_truth, unnamed (a truth without a label), oversize,
+            quota (enough of this class and lot), repeated (already in the spool), storage (the spool refused).
+    """
+
+    seen: int
+    taken: dict[str, int]
+    passed_over: dict[str, int]
+    schema_version: int = 1
+
+
+def judge(truth: Truth, predicted_class: str, acknowledged: Acknowledged, *, is_astray: bool) -> Failure | None:
+    """Return what went wrong with one object, None when nothing did.
+
+    Args:
+        truth: with a label, unless it is an audit sample or a candidate.
+        predicted_class: what the model said.
+        acknowledged: what the controller said.
+        is_astray: the piece was seen on the side contrary to the action.
+
+    Returns:
+        A wrong class is "misclassified", however the ejection went; a right one is "late" when the controller refused
+        its pulse as late, and "not_deflected" when the piece went astray all the same.
+    """
+    if truth.source == "T8":
+        return "audit"
+    if truth.source not in CONFIRMING_SOURCES:
+        return "candidate"
+    if truth.label != predicted_class:
+        return "misclassified"
+    if acknowledged == "late":
+        return "late"
+    return "not_deflected" if is_astray else None
+
+
+class Recorder:
+    """Records one lot on one machine. One thread, the spool's."""
+
+    def __init__(self, spool: Spool, origin: Origin, clock: Clock) -> None:
+        self._spool = spool
+        self._origin = origin
+        self._clock = clock
+        self._seen = 0
+        self._taken: Counter[str] = Counter()
+        self._passed_over: Counter[str] = Counter()
+
+    def record_mistakes(
+        self, decisions: Decisions, truths: Sequence[Truth | None], aftermath: Aftermath | None = None
+    ) -> list[str]:
+        """Record what went wrong among these objects, and count the norms of all whose truth is known.
+
+        Args:
+            decisions: N objects; pass the right ones too, or the class means of the norm will follow the errors.
+            truths: N, None where nothing is known: such an object can only join the audit slice.
+            aftermath: what became of them; None when nothing is known.
+
+        Returns:
+            The ids accepted: flushed to the disk when this returns.
+
+        Raises:
+            ConfigError: a truth names a class that the model does not know; nothing was recorded.
+            StorageError: the disk is full or failed. Every object is accounted for all the same: do not pass them
+                again; what waits in memory goes with the next commit.
+
+        Note:
+            An object of the audit slice is held out: it becomes an audit record, with its label if it has one, and
+            never a class mistake.
+        """
+        self._check_labels(truths)
+        aftermath = aftermath or Aftermath.unknown(decisions)
+        norms_q16 = norm_q16(decisions.norm_numerators, decisions.norm_denominators)  # (N,)
+        self._count_norms(decisions, truths, norms_q16)
+        failed: StorageError | None = None
+        for row, truth in enumerate(self._with_audit(decisions, truths)):
+            self._seen += 1
+            failure, reason = self._judge_row(decisions, row, truth, aftermath)
+            if failure is None or truth is None:
+                self._passed_over[reason] += 1
+            elif failed:
+                self._passed_over["storage"] += 1
+            else:
+                header = self._header(decisions, row, int(norms_q16[row]), aftermath)
+                rate = self._origin.policy.audit_rate if failure == "audit" else 0.0
+                header = msgspec.structs.replace(header, truth=truth, failure=failure, audit_rate=rate)
+                failed = self._try_append(header, decisions.pixels[row], decisions.masks[row])
+        if failed:
+            raise failed
+        return self.commit()
+
+    def commit(self) -> list[str]:
+        """Make records and norm sums that wait in memory durable; call it when the stream pauses or the lot ends.
+
+        Returns:
+            The ids accepted since the last call.
+
+        Raises:
+            StorageError: the disk is full or failed; call it again when there is room.
+        """
+        return self._spool.commit()
+
+    def counts(self) -> RecorderCounts:
+        """Return the books."""
+        return RecorderCounts(self._seen, dict(sorted(self._taken.items())), dict(sorted(self._passed_over.items())))
+
+    def _check_labels(self, truths: Sequence[Truth | None]) -> None:
+        known = self._origin.class_names
+        for truth in truths:
+            if truth is not None and truth.label and truth.label not in known:
+                raise ConfigError(
+                    f"a truth from {truth.who or truth.source} names class {truth.label!r}, which the model does not "
+                    f"know: use one of {', '.join(known)}"
+                )
+
+    def _count_norms(self, decisions: Decisions, truths: Sequence[Truth | None], norms_q16: NDArray[np.int64]) -> None:
+        labels = np.array([t.label if t is not None and t.source in NORM_SOURCES else "" for t in truths], np.str_)
+        is_counted = (labels != "") & (decisions.class_ids != OVERSIZE)
+        if is_counted.any():
+            origin = self._origin
+            names = labels[is_counted].tolist()
+            sums = norm_statistics(origin.model_id, origin.recipe_digest, names, norms_q16[is_counted])
+            self._spool.add_norms(sums)
+
+    def _with_audit(self, decisions: Decisions, truths: Sequence[Truth | None]) -> list[Truth | None]:
+        """Return the truths, those of audit objects turned into T8."""
+        origin = self._origin
+        names = (origin.machine, origin.lot, decisions.camera)
+        is_audit = audit_objects(names, decisions.lines, decisions.columns, origin.policy.audit_rate)
+        return [
+            msgspec.structs.replace(truth or _UNTOLD, source="T8") if audit else truth
+            for truth, audit in zip(truths, is_audit.tolist(), strict=True)
+        ]
+
+    def _judge_row(
+        self, decisions: Decisions, row: int, truth: Truth | None, aftermath: Aftermath
+    ) -> tuple[Failure | None, str]:
+        """Return what went wrong, or None with the reason to pass the object over."""
+        class_id = int(decisions.class_ids[row])
+        if class_id == OVERSIZE:
+            return None, "oversize"
+        if truth is None:
+            return None, "no_truth"
+        if truth.source in CONFIRMING_SOURCES and not truth.label:
+            return None, "unnamed"
+        predicted = self._origin.class_names[class_id]
+        failure = judge(truth, predicted, aftermath.acknowledged[row], is_astray=bool(aftermath.is_astray[row]))
+        if failure == "misclassified" and self._is_full(truth.label):
+            return None, "quota"
+        return failure, "right"
+
+    def _is_full(self, label: str) -> bool:
+        return self._spool.count_kept(self._origin.lot, label) >= self._origin.policy.max_per_class
+
+    def _header(self, decisions: Decisions, row: int, norm: int, aftermath: Aftermath) -> ResidualHeader:
+        """Return the header of one object, its truth still untold."""
+        origin = self._origin
+        return ResidualHeader(
+            machine=origin.machine,
+            lot=origin.lot,
+            camera=decisions.camera,
+            line=int(decisions.lines[row]),
+            column=int(decisions.columns[row]),
+            utc=self._clock.utc_now().isoformat(timespec="milliseconds"),
+            encoder=int(aftermath.encoders[row]),
+            side_px=int(decisions.pixels.shape[1]),
+            channels=int(decisions.pixels.shape[3]),
+            predicted_class=origin.class_names[int(decisions.class_ids[row])],
+            scores=tuple(decisions.scores[row].tolist()),
+            action="eject" if decisions.is_eject[row] else "accept",
+            acknowledged=aftermath.acknowledged[row],
+            norm_q16=norm,
+            norm_numerator=int(decisions.norm_numerators[row]),
+            norm_denominator=int(decisions.norm_denominators[row]),
+            model_id=origin.model_id,
+            recipe_digest=origin.recipe_digest,
+            truth=_UNTOLD,
+            failure="audit",
+        )
+
+    def _try_append(
+        self, header: ResidualHeader, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
+    ) -> StorageError | None:
+        """Hand a record to the spool and count what became of it."""
+        try:
+            if self._spool.append(make_record(header, pixels, mask)):
+                self._taken[header.failure] += 1
+            else:
+                self._passed_over["repeated"] += 1
+        except StorageError as error:
+            self._passed_over["storage"] += 1
+            _log.warning("residual.drop", reason="storage", error=str(error))
+            return error
+        return None
