@@ -9,6 +9,7 @@ own delay, for at least half of the piece's passage over the valve line. Knows n
 [True]
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -113,6 +114,8 @@ def deflected(passages: Passages, pulses: Sequence[FiredPulse], lanes: Sequence[
     hit = np.zeros(passages.class_ids.size, np.bool_)
     by_valve = _intervals_by_valve(pulses, {lane.valve for lane in lanes})
     for lane in lanes:
+        if lane.valve not in by_valve:  # it never opened
+            continue
         inside = np.flatnonzero((passages.centres_mm >= lane.from_mm) & (passages.centres_mm < lane.to_mm))
         opens, closes = (ticks + lane.delay_us for ticks in by_valve[lane.valve])
         begins, ends = passages.begin_ticks[inside], passages.end_ticks[inside]
@@ -168,19 +171,17 @@ _Intervals = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _intervals_by_valve(pulses: Sequence[FiredPulse], valves: set[int]) -> dict[int, _Intervals]:
-    """Return each valve's open times as disjoint ascending intervals."""
-    rows: dict[int, list[tuple[int, int]]] = {valve: [] for valve in valves}
+    """Return the open times of each of `valves` that opened, as disjoint ascending intervals."""
+    rows: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for pulse in pulses:
         for valve in range(pulse.first_valve, pulse.first_valve + pulse.valve_count):
-            if valve in rows:
+            if valve in valves:
                 rows[valve].append((pulse.open_tick, pulse.close_tick))
     return {valve: _union(np.array(sorted(parts), np.int64).reshape(-1, 2)) for valve, parts in rows.items()}
 
 
 def _union(parts: NDArray[np.int64]) -> _Intervals:
-    """Return the union of intervals (M, 2) sorted by their begin, as begins and ends."""
-    if parts.size == 0:
-        return parts[:, 0], parts[:, 1]
+    """Return the union of intervals (M, 2), M > 0, sorted by their begin, as begins and ends."""
     reached = np.maximum.accumulate(parts[:, 1])  # latest end so far
     starts = np.flatnonzero(np.concatenate(([True], parts[1:, 0] > reached[:-1])))
     lasts = np.concatenate((starts[1:], [len(parts)])) - 1
@@ -189,8 +190,6 @@ def _union(parts: NDArray[np.int64]) -> _Intervals:
 
 def _open_until(ticks: NDArray[np.int64], opens: NDArray[np.int64], closes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each tick how long the valve had been open before it, in all."""
-    if opens.size == 0:
-        return np.zeros_like(ticks)
     before = np.concatenate(([0], np.cumsum(closes - opens)))  # open time before each interval
     last = np.searchsorted(opens, ticks, side="right") - 1  # the interval that began last, -1 for none
     begun = np.maximum(last, 0)
