@@ -90,7 +90,7 @@ def parse_manifest(text: str, name: str) -> dict[str, ManifestRow]:
                 raise ImportFailedError(f"{name} line {reader.line_num}: {row.file} is listed twice: keep one row")
             rows[row.file] = row
     except csv.Error as error:
-        raise ImportFailedError(f"{name} line {reader.line_num}: {error}") from error
+        raise ImportFailedError(f"{name} line {reader.reader.line_num}: {error}") from error
     return rows
 
 

@@ -58,6 +58,8 @@ def near_duplicate_clusters(thumbs: NDArray[np.uint8], max_difference: int = MAX
         About 1 s and 20 MB for 10,000 kernels of rice; memory does not grow with the number of pairs.
     """
     parents = np.arange(len(thumbs), dtype=np.int64)
+    if len(thumbs) == 0:
+        return parents
     # Identical thumbnails first: thousands of them would otherwise be compared pair by pair.
     distinct, first, which = np.unique(thumbs, axis=0, return_index=True, return_inverse=True)
     parents[:] = first[which.reshape(-1)]
@@ -103,7 +105,7 @@ def _telling_pixels(thumbs: NDArray[np.uint8], count: int) -> list[int]:
 def _join_part(thumbs: NDArray[np.uint8], indices: NDArray[np.int64], reach: int, parents: NDArray[np.int64]) -> None:
     """Join, in `parents`, all pairs of a part that are within reach."""
     few = thumbs[:, _telling_pixels(thumbs, _FIRST_LOOK_PX)]  # (M, 8)
-    rows_at_once = max(1, _PAIRS_AT_ONCE // len(thumbs)) if len(thumbs) else 1
+    rows_at_once = max(1, _PAIRS_AT_ONCE // len(thumbs))
     for start in range(0, len(thumbs), rows_at_once):
         rows = slice(start, start + rows_at_once)
         alike = _within(few[rows, None, :], few[None, start:, :], reach)  # (rows, M - start)

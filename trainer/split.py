@@ -153,15 +153,34 @@ def _targets(members: Mapping[str, Sequence[Candidate]], groups: Iterable[str]) 
 
 
 def _draw(groups: Sequence[str], members: Mapping[str, Sequence[Candidate]], wanted: Mapping[str, int]) -> list[str]:
-    """Return groups, in their order, that bring the classes nearer to what is wanted and leave a sample of each."""
+    """Return groups, in their order, that bring the classes nearer to what is wanted and leave a sample of each.
+
+    First those that give no class too much, then those that bring more classes nearer than away.
+    """
     missing = Counter(wanted)
     left = _class_counts(members, groups)
-    drawn = []
-    for group in groups:
-        counts = _class_counts(members, [group])
-        gain = sum(abs(missing[name]) - abs(missing[name] - count) for name, count in counts.items())
-        if gain > 0 and all(left[name] > count for name, count in counts.items()):
-            drawn.append(group)
-            missing.subtract(counts)
-            left.subtract(counts)
+    drawn: list[str] = []
+    for may_exceed in (False, True):
+        taken = set(drawn)
+        for group in groups:
+            if group in taken:
+                continue
+            counts = _class_counts(members, [group])
+            fits = all(missing[name] >= count for name, count in counts.items())
+            is_better = may_exceed and _gain(counts, missing, wanted) > 0
+            if (fits or is_better) and all(left[name] > count for name, count in counts.items()):
+                drawn.append(group)
+                missing.subtract(counts)
+                left.subtract(counts)
     return drawn
+
+
+def _gain(counts: Mapping[str, int], missing: Mapping[str, int], wanted: Mapping[str, int]) -> Fraction:
+    """Return by how much a group lessens what the classes miss; rare classes weigh as much as frequent ones."""
+    return sum(
+        (
+            Fraction(abs(missing[name]) - abs(missing[name] - count), max(1, wanted.get(name, 0)))
+            for name, count in counts.items()
+        ),
+        Fraction(0),
+    )
