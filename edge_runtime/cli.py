@@ -149,7 +149,7 @@ def simulate(
     """Run the virtual sorting machine: belt, camera, model, link, valves and inspection."""
     from edge_runtime.reports_text import virtual_text  # noqa: PLC0415
     from edge_runtime.simulate import Simulation, even_mix, simulate_machine  # noqa: PLC0415
-    from edge_runtime.virtual_machine import VirtualRun  # noqa: PLC0415
+    from edge_runtime.virtual_run import VirtualRun  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
     run = VirtualRun(even_mix(model_path), pieces=pieces, rate_hz=rate, seed=seed, teach_class=teach_class)

@@ -1,7 +1,7 @@
 """Reports of the machine's commands as plain text. Pure."""
 
 from edge_runtime.reports import ReplayReport, SpoolReport, TeachReport
-from edge_runtime.virtual_machine import VirtualReport
+from edge_runtime.virtual_run import VirtualReport
 
 __all__ = ["replay_text", "spool_text", "teach_text", "virtual_text"]
 

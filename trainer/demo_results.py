@@ -26,7 +26,7 @@ class MachineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         removed: share of the bad pieces fed that was thrown out, 0..1.
         carry_over: good pieces thrown out for each bad one thrown out.
         late: ejections that reached the controller too late.
-        lateness_ms: 99th percentile of the time a command was sent after its object passed the camera.
+        least_lead_ms: shortest time that was left between sending a command and its fire time.
     """
 
     contender: Contender
@@ -38,7 +38,7 @@ class MachineFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     removed: float
     carry_over: float
     late: int
-    lateness_ms: float
+    least_lead_ms: float
 
 
 class DemoResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,18 +48,20 @@ class DemoResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seed: of grains, belts and training.
         runs: the training run behind each contender.
         residuals: recorded mistakes by truth source, "T0" and "T2".
+        inspected: pieces shown to the recorder while they were found.
+        added: samples by which the training set grew, the same for "retrained" and "control".
         audit: pieces of the audit slice; audit_error: share of them the first model had wrong.
         machine: figures of each contender on the unseen stream.
-        bundle: the update bundle of the retrained model.
         seconds: wall time.
     """
 
     seed: int
     runs: dict[Contender, RunReport]
     residuals: dict[str, int]
+    inspected: int
+    added: dict[Contender, int]
     audit: int
     audit_error: float
     machine: tuple[MachineFigures, ...]
-    bundle: str
     seconds: float
     schema_version: Literal[1] = 1

@@ -28,10 +28,12 @@ __all__ = ["Fate", "IntakeReport", "fate_of", "receipt_path", "take_in"]
 Fate = Literal["residual", "audit", "kept", "refused"]
 
 _TABLES: Final = (
-    (
-        "CREATE TABLE IF NOT EXISTS residual_records (record_id TEXT PRIMARY KEY, fate TEXT NOT NULL, reason TEXT NOT NULL,"
-        " sample_id TEXT, utc TEXT NOT NULL, header BLOB NOT NULL, blob BLOB) WITHOUT ROWID"
-    ),
+    """
+    CREATE TABLE IF NOT EXISTS residual_records (
+      record_id TEXT PRIMARY KEY, fate TEXT NOT NULL, reason TEXT NOT NULL, sample_id TEXT, utc TEXT NOT NULL,
+      header BLOB NOT NULL, blob BLOB
+    ) WITHOUT ROWID
+    """,
     "CREATE TABLE IF NOT EXISTS machine_norms (spool_id TEXT PRIMARY KEY, norms TEXT NOT NULL) WITHOUT ROWID",
 )
 
@@ -61,8 +63,9 @@ class IntakeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema_version: Literal[1] = 1
 
 
-def fate_of(header: ResidualHeader) -> tuple[Fate, str]:
+def fate_of(record: ResidualRecord) -> tuple[Fate, str]:
     """Return what a record is good for, and why where it is kept for a person. Pure."""
+    header = record.header
     if is_training_sample(header):
         return "residual", ""
     if header.failure == "audit":
@@ -76,7 +79,7 @@ def take_in(
     export: Export,
     pool: Pool,
     clock: Clock,
-    fate: Callable[[ResidualHeader], tuple[Fate, str]] = fate_of,
+    fate: Callable[[ResidualRecord], tuple[Fate, str]] = fate_of,
 ) -> tuple[IntakeReport, Receipt]:
     """Take an export into the pool, all of it or nothing.
 
@@ -112,7 +115,7 @@ def take_in(
 
 class _Intake:
     def __init__(
-        self, pool: Pool, data_set: DataSet, utc: str, fate: Callable[[ResidualHeader], tuple[Fate, str]]
+        self, pool: Pool, data_set: DataSet, utc: str, fate: Callable[[ResidualRecord], tuple[Fate, str]]
     ) -> None:
         self._pool = pool
         self._data_set = data_set
@@ -130,7 +133,7 @@ class _Intake:
             self._known += 1
             return
         header = record.header
-        fate, reason = self._fate(header)
+        fate, reason = self._fate(record)
         obstacle = self._obstacle(record) if fate in {"residual", "audit"} else ""
         if obstacle:
             fate, reason = "refused", obstacle

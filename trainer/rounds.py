@@ -62,12 +62,19 @@ def is_better(challenger: RoundRecord, best: RoundRecord) -> bool:
 
 
 def best_round(rounds: list[RoundRecord]) -> RoundRecord:
-    """Return the round that ships: the highest validation macro-F1, then worst-class recall, then the earlier.
+    """Return the round that ships.
 
     Args:
         rounds: at least one.
+
+    Returns:
+        Of the rounds whose validation macro-F1 is within one standard error of the highest, the one with the smallest
+        residual, then the higher worst-class recall, then the earlier. Differences within the error are noise of short
+        fits; a smaller residual is more learnt, and the longer fit that follows can use it (docs/norm-loop.md).
     """
-    return max(rounds, key=lambda r: (r.macro_f1, r.worst_class_recall, -r.number))
+    top = max(rounds, key=lambda r: r.macro_f1)
+    equal = [r for r in rounds if r.macro_f1 >= top.macro_f1 - top.macro_f1_error]
+    return min(equal, key=lambda r: (r.residual, -r.worst_class_recall, r.number))
 
 
 def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhausted: bool) -> StopReason | None:

@@ -105,7 +105,11 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     if base is not None and plan.base is not None:
         model = read_bytes(round_file(plan.base, base.best_round))
         predicted = judge.score_model(model).argmax(axis=1).astype(np.int64)
-        _start_from(state, ledger, drawn_ids(pool, base.run_key, base.best_round), predicted)
+        start = set(drawn_ids(pool, base.run_key, base.best_round))
+        if plan.settings.take_new:
+            table = samples.table
+            start |= {name for name, origin in zip(table.ids, table.origins, strict=True) if origin == "residual"}
+        _start_from(state, ledger, start, predicted)
     found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
     result = _ship(judge, samples, found, plan, inputs)
     seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
@@ -167,13 +171,12 @@ def _claim_folder(folder: Path, inputs: RunInputs) -> str:
     return run_key(inputs)
 
 
-def _start_from(
-    state: LoopState, ledger: Ledger, training_ids: tuple[str, ...], predicted_ids: NDArray[np.int64]
-) -> None:
-    wanted = set(training_ids)
-    training = np.array([name in wanted for name in state.table.ids], np.bool_)
-    if int(training.sum()) != len(wanted):
-        raise ResumeError(f"{len(wanted) - int(training.sum())} samples of the base run are not in this pool any more")
+def _start_from(state: LoopState, ledger: Ledger, training_ids: set[str], predicted_ids: NDArray[np.int64]) -> None:
+    training = np.array([name in training_ids for name in state.table.ids], np.bool_)
+    if int(training.sum()) != len(training_ids):
+        raise ResumeError(
+            f"{len(training_ids) - int(training.sum())} samples of the base run are not in this pool any more"
+        )
     ledger.start_from(np.flatnonzero(training))
     state.start_from(training, predicted_ids)
 

@@ -38,6 +38,8 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seed: of weights, order and augmentation; the draw needs none.
         m: samples a class and round; 0 takes max(8, ceil(0.02 N / K)).
         selector: how samples are drawn within a class.
+        take_new: a continued run starts with every sample that came from machines since, instead of drawing from what
+            is wrong: plain retraining, for comparison.
         fit: network and optimiser.
         stop: when the loop ends.
     """
@@ -45,6 +47,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
     m: Annotated[int, msgspec.Meta(ge=0)] = 0
     selector: Literal["norm_nearest"] = "norm_nearest"
+    take_new: bool = False
     fit: FitSettings = FitSettings()
     stop: StopSettings = StopSettings()
     schema_version: Literal[1] = 1

@@ -1,0 +1,242 @@
+"""The whole loop on a virtual machine: train, sort, learn from the mistakes, sort better. The demonstration's engine.
+
+One trial with one seed is the demonstration; many seeds are the long test. The control is retrained on as many objects
+of the same streams, inspected at random, with the same optimiser steps: what is left is the worth of the mistakes.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from edge_runtime.grains import DISPLAY_NAMES, LAB, write_class_folders
+from edge_runtime.residual import ResidualRecord
+from edge_runtime.residual_export import Export
+from edge_runtime.schemas import Action
+from edge_runtime.storage import read_bytes, write_atomic
+from firmware_bridge.clock import NS_PER_S, Clock
+from trainer.demo_results import Contender, DemoResult, MachineFigures
+from trainer.fit import FitSettings
+from trainer.importer import ImportOptions, import_samples
+from trainer.intake import Fate, take_in
+from trainer.loop import Progress
+from trainer.pool import Pool
+from trainer.report import write_report
+from trainer.reports import RunReport, run_report
+from trainer.run import MODEL_FOLDER, RunPlan, load_timing, run
+from trainer.settings import RunSettings, StopSettings
+from trainer.trial_machine import Streams, machine_figures, record_streams, sort_unseen
+
+__all__ = ["RESULT_FILE", "TrialSettings", "Watcher", "run_trial"]
+
+RESULT_FILE: Final = "demo.json"
+_SETTINGS_FILE: Final = "settings.json"
+_ACTIONS: Final[dict[str, Action]] = {
+    "sound": "accept",
+    "broken": "accept",
+    "chalky": "eject",
+    "discoloured": "eject",
+    "insect": "eject",
+    "stone": "eject",
+}
+_LAB_COUNTS: Final = {"sound": 1500, "broken": 900, "chalky": 700, "discoloured": 600, "insect": 500, "stone": 400}
+_AUDIT_RATE: Final = 0.05
+_MOST_ROUNDS: Final = 6  # of retraining: the residual of a few hundred is in by then
+
+
+_TITLES: Final[dict[Contender, str]] = {
+    "first": "2. The norm-balanced loop trains the first model",
+    "retrained": "4. The next rounds of the loop learn from the mistakes",
+    "control": "6. The control learns from its random objects, with the same optimiser steps",
+}
+
+
+class Watcher(Progress, Protocol):
+    """Who watches a trial."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take note that `done` of `total` things of a stage are done."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Take note of one line."""
+        ...
+
+
+class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How large a trial is.
+
+    Attributes:
+        seed: of grains, belts and training.
+        sources: truth sources that mistakes are taken from.
+        teach_pieces: pieces of each class in its teach lot (T0).
+        production_pieces: pieces sorted while half of them are inspected (T2).
+        unseen_pieces: pieces of the stream that judges every model.
+        lab_share: share of the laboratory samples that are rendered; 1 is 4,600.
+        fit: network and steps, the same for every contender.
+    """
+
+    seed: int = 0
+    sources: tuple[Literal["T0", "T2"], ...] = ("T0", "T2")
+    teach_pieces: int = 300
+    production_pieces: int = 3000
+    unseen_pieces: int = 3000
+    lab_share: float = 1.0
+    fit: FitSettings = FitSettings(network="small", steps=200, final_steps=1200)
+
+
+def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> DemoResult:
+    """Run one trial from rendered grains to the figures of three models.
+
+    Args:
+        folder: everything lies here. A finished trial with the same settings returns its result at once; anything else
+            that an earlier trial left there is made anew.
+        settings: see `TrialSettings`.
+        clock: for wall times and the records' stamps.
+        watcher: told of every stage.
+
+    Returns:
+        What the trial came to; also written to demo.json.
+
+    Raises:
+        ProductError: a part failed; see `import_samples`, `run`, `record_streams` and `take_in`.
+    """
+    known = msgspec.json.encode(settings)
+    if (folder / RESULT_FILE).is_file() and read_bytes(folder / _SETTINGS_FILE) == known:
+        return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=DemoResult)
+    started_ns = clock.monotonic_ns()
+    _clear(folder)
+    write_atomic(folder / _SETTINGS_FILE, known)
+    trial = _Trial(folder, settings, clock, watcher)
+    trial.make_samples()
+    first = trial.train("first")
+    learned = trial.learn_from_mistakes()
+    retrained = trial.train("retrained")
+    added = retrained.training_samples - first.training_samples
+    trial.learn_at_random(added)
+    control = trial.train("control")
+    runs: dict[Contender, RunReport] = {"first": first, "retrained": retrained, "control": control}
+    result = DemoResult(
+        seed=settings.seed,
+        runs=runs,
+        residuals=learned.residuals,
+        inspected=learned.inspected,
+        added={name: report.training_samples - first.training_samples for name, report in runs.items()},
+        audit=learned.audited,
+        audit_error=learned.audited_wrong / max(1, learned.audited),
+        machine=tuple(trial.judge(name) for name in runs),
+        seconds=(clock.monotonic_ns() - started_ns) / NS_PER_S,
+    )
+    write_atomic(folder / RESULT_FILE, msgspec.json.format(msgspec.json.encode(result)))
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What a machine's records gave: residuals by truth source, pieces shown, audited, and audited ones found wrong."""
+
+    residuals: dict[str, int]
+    inspected: int
+    audited: int
+    audited_wrong: int
+
+
+class _Trial:
+    """The steps of a trial; each leaves its files in the folder."""
+
+    def __init__(self, folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._watcher = watcher
+        self._streams = Streams(settings.seed + 1, settings.sources, settings.teach_pieces, settings.production_pieces)
+
+    def make_samples(self) -> None:
+        """Render what a technician would have photographed, and import it."""
+        self._watcher.say("1. Samples from the laboratory: rendered, imported, split by group")
+        share = self._settings.lab_share
+        counts = {name: max(1, round(count * share)) for name, count in _LAB_COUNTS.items()}
+        write_class_folders(self._folder / "samples", counts, LAB, self._settings.seed)
+        with Pool.open(self._pool("first"), create=True) as pool:
+            import_samples(self._folder / "samples", pool, ImportOptions(), self._clock, self._watcher)
+
+    def train(self, contender: Contender) -> RunReport:
+        """Train one contender with the settings of its role and write its report."""
+        self._watcher.say(_TITLES[contender])
+        folder = self._run_folder(contender)
+        base = None if contender == "first" else self._run_folder("first")
+        plan = RunPlan(folder, self._run_settings(contender), base, dict(DISPLAY_NAMES), _ACTIONS)
+        with Pool.open(self._pool(contender)) as pool:
+            result = run(pool, plan, self._clock, self._watcher)
+            write_report(pool, result, folder)
+        return run_report(result, load_timing(folder), str(folder / MODEL_FOLDER))
+
+    def learn_from_mistakes(self) -> _Learned:
+        """Run the streams past the first model, take its recorded mistakes into the pool."""
+        self._watcher.say("3. The virtual machine sorts and records what it is known to get wrong")
+        shutil.copyfile(self._pool("first"), self._pool("control"))  # what the control knows before it is shown objects
+        export, inspected = self._record("machine", _AUDIT_RATE)
+        wrong = sum(_is_audited_wrong(record) for record in export.records)
+        with Pool.open(self._pool("first")) as pool:
+            report, _ = take_in(export, pool, self._clock)
+        return _Learned(report.sources, inspected, report.fates.get("audit", 0), wrong)
+
+    def learn_at_random(self, wanted: int) -> None:
+        """Take `wanted` objects of the same streams, picked at random and labelled, into the control's pool."""
+        self._watcher.say(f"5. The control: {wanted} objects of the same streams, picked at random and labelled")
+        export, _ = self._record("control-machine", 1.0)
+        # An id is a hash: the lowest are a random pick that repeats. The one round of the run draws one of each class.
+        picked = set(sorted(record.id for record in export.records)[: max(0, wanted - len(_ACTIONS))])
+
+        def fate(record: ResidualRecord) -> tuple[Fate, str]:
+            return ("residual", "") if record.id in picked else ("kept", "not picked for the control")
+
+        with Pool.open(self._pool("control")) as pool:
+            take_in(export, pool, self._clock, fate)
+
+    def judge(self, contender: Contender) -> MachineFigures:
+        """Sort the unseen stream with a contender's model."""
+        model = self._run_folder(contender) / MODEL_FOLDER
+        report = sort_unseen(model, seed=self._settings.seed + 1, pieces=self._settings.unseen_pieces)
+        figures = machine_figures(contender, report)
+        self._watcher.say(f"unseen stream, {contender}: macro-F1 {figures.macro_f1:.4f}, purity {figures.purity:.4f}")
+        return figures
+
+    def _record(self, name: str, audit_rate: float) -> tuple[Export, int]:
+        folder = self._folder / name
+        folder.mkdir()
+        model = self._run_folder("first") / MODEL_FOLDER
+        return record_streams(model, self._streams, folder, audit_rate=audit_rate, clock=self._clock)
+
+    def _run_settings(self, contender: Contender) -> RunSettings:
+        common = RunSettings(seed=self._settings.seed, fit=self._settings.fit)
+        match contender:
+            case "first":
+                return common
+            case "retrained":
+                return msgspec.structs.replace(common, stop=StopSettings(patience=0, rounds=_MOST_ROUNDS))
+            case "control":
+                return msgspec.structs.replace(common, m=1, take_new=True, stop=StopSettings(rounds=1))
+
+    def _pool(self, contender: Contender) -> Path:
+        return self._folder / ("control.pool" if contender == "control" else "grains.pool")
+
+    def _run_folder(self, contender: Contender) -> Path:
+        return self._folder / "runs" / contender
+
+
+def _is_audited_wrong(record: ResidualRecord) -> bool:
+    header = record.header
+    return header.failure == "audit" and header.truth.label not in {"", header.predicted_class}
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier trial left, nothing else."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("samples", "runs", "machine", "control-machine"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for pattern in ("grains.pool*", "control.pool*", RESULT_FILE, "report.html"):
+        for path in folder.glob(pattern):
+            path.unlink()
