@@ -30,6 +30,24 @@ def cli() -> None:
     """
 
 
+@cli.command(epilog="Example: sortloop-train demo --out demo-out")
+@click.option("--out", type=_new, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of grains, belts and training.")
+@click.option("--lang", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the result.")
+@common_options
+def demo(out: Path, seed: int, lang: Literal["en", "zh-CN"], *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Run the whole loop on the virtual sorting machine: train, sort, learn from the mistakes, sort better."""
+    from trainer.demo_report import demo_text, write_demo_report  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.progress import TerminalProgress  # noqa: PLC0415
+    from trainer.trial import TrialSettings, run_trial  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with TerminalProgress(quiet=quiet or as_json) as progress:
+        result = run_trial(out, TrialSettings(seed=seed), SystemClock(), progress)
+    page = write_demo_report(result, out)
+    print_result(result, f"{demo_text(result, lang)}\n{page}", as_json=as_json)
+
+
 @cli.command("import", epilog="Example: sortloop-train import samples/train.tar --pool rice.pool")
 @click.argument("source", type=_existing)
 @click.option("--pool", "pool_path", type=_new, required=True, help="Pool file; made if it does not exist.")
@@ -51,7 +69,7 @@ def import_command(
     quiet: bool,
 ) -> None:
     """Import class folders, a tar of them, or a CSV manifest into a pool."""
-    from trainer.import_text import import_text  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.import_text import import_text  # noqa: PLC0415
     from trainer.importer import ImportOptions, import_samples  # noqa: PLC0415
     from trainer.pool import Pool  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
