@@ -19,7 +19,7 @@ from edge_runtime.images import Picture
 from trainer.blob_spool import BlobPlace, BlobSpool
 from trainer.data_set import DataSet
 from trainer.import_report import ImportTally
-from trainer.near_duplicates import thumbnails
+from trainer.near_duplicates import THUMBNAIL_PX, thumbnails
 from trainer.sample_cutting import CutSample, Uncut, cut_sample
 from trainer.sample_pictures import Unusable, read_picture
 from trainer.samples import sample_id
@@ -33,7 +33,7 @@ _STATED_ORDER: Final = ("test", "validation", "train", None)
 class Progress(Protocol):
     """Hears how far an import is; an error that it raises ends the import and leaves the pool as it was."""
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, done: int, total: int, /) -> None:
         """Take note: `done` of `total` files of the stages "look", "measure", "cut", or samples of "store"."""
         ...
 
@@ -83,7 +83,9 @@ class Batch:
 
     def thumbs(self, contents: Sequence[str]) -> NDArray[np.uint8]:
         """Return the thumbnails of the contents, (N, 256) uint8."""
-        return np.array([self._thumbs[content] for content in contents], np.uint8).reshape(len(contents), -1)
+        return np.array([self._thumbs[content] for content in contents], np.uint8).reshape(
+            -1, THUMBNAIL_PX * THUMBNAIL_PX
+        )
 
 
 def labelled_pictures(files: Source, stage: str, progress: Progress) -> Iterator[tuple[str, NDArray[np.uint8]]]:
