@@ -30,9 +30,9 @@ from firmware_bridge.messages import Verdict
 
 __all__ = ["VirtualSession"]
 
-_SETTLE_NS: Final = 500_000_000  # the link takes an event for fired after 350 ms; control messages repeat for 300 ms
+_SETTLE_NS: Final = 600_000_000  # the link takes an event for fired after 350 ms; control messages repeat for 300 ms
 _REST_STEP_NS: Final = 10_000_000
-_LAND_EVERY_NS: Final = 50_000_000  # many pieces at a time: an inspection answers some time after the piece, too
+_LAND_EVERY_NS: Final = 100_000_000  # many pieces at a time: an inspection answers some time after the piece, too
 
 
 @dataclass(frozen=True, slots=True)
