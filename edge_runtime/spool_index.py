@@ -19,6 +19,10 @@ from edge_runtime.truth import NormStatistics
 __all__ = ["Place", "SegmentState", "SpoolIndex", "Totals"]
 
 _SCHEMA_VERSION: Final = 1
+# Ids are random: each of a group's 25 touches a page of its own. Bytes written for each byte stored, records of 12.7 kB
+# (3.3 kB), 25 a group: pages of 4096 B 1.58 (3.89), 1024 B 1.32 (2.45), 512 B 1.25 (2.06).
+_PAGE_B: Final = 512
+_CHECKPOINT_PAGES: Final = 8000
 _SCHEMA: Final = """
 CREATE TABLE records (id BLOB PRIMARY KEY, segment INTEGER NOT NULL, offset_b INTEGER NOT NULL,
   length_b INTEGER NOT NULL, lot TEXT NOT NULL, label TEXT NOT NULL, delivered INTEGER NOT NULL) WITHOUT ROWID;
@@ -360,7 +364,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         with suppress(sqlite3.DatabaseError):  # a damaged file says so at the check that follows
+            connection.execute(f"PRAGMA page_size = {_PAGE_B}")
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise StorageError(f"cannot open spool index {path}: {error}") from error
