@@ -71,7 +71,8 @@ class ImportReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data_set: how objects were found, cut out and weighed.
         evidence: what `data_set` was taken from; None when the pool had it before.
         pool_digest: of the pool after this import.
-        entries: all files but those plainly added, all notes and all notices, sorted by source.
+        entries: all files but those plainly added, all notes and all notices: first what was left out, then notices,
+            notes and duplicates, each sorted by source.
     """
 
     source: str
@@ -141,8 +142,14 @@ class ImportTally:
             data_set=data_set,
             evidence=evidence,
             pool_digest=pool_digest,
-            entries=tuple(sorted(self._entries, key=lambda entry: (entry.source, entry.outcome, entry.reason))),
+            entries=tuple(sorted(self._entries, key=_entry_order)),
         )
+
+
+def _entry_order(entry: ImportEntry) -> tuple[int, str, str, str]:
+    kinds = (get_args(Notice), get_args(Note), ("duplicate",))  # after what was left out
+    rank = next((at for at, names in enumerate(kinds, start=1) if entry.outcome in names), 0)
+    return rank, entry.source, entry.outcome, entry.reason
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
