@@ -32,7 +32,7 @@ __all__ = ["REPORT_FILE", "write_report"]
 
 REPORT_FILE: Final = "report.html"
 _MOST_CROPS: Final = 240  # of each kind on a page: at 3 KiB a crop the page stays below 2 MiB
-_CROPS_A_CLASS: Final = 14
+_CROPS_A_CLASS: Final = 12
 _REASONS: Final[dict[StopReason, Phrase]] = {
     "residual_small": Say.residual_small,
     "classes_small": Say.classes_small,

@@ -76,29 +76,25 @@ def norm_figures(story: RunStory, names: Sequence[Phrase]) -> tuple[Figure, ...]
         names: K class names in the order of the table.
 
     Note:
-        All classes share one axis, so that they can be compared.
+        Each class has an axis of its own: the draw is around its own mean.
     """
     norms = story.table.norms_q16 / Q16_ONE
-    inside = norms[story.in_pool]
-    ends = float(np.floor(inside.min() * 100) / 100), float(np.ceil(inside.max() * 100) / 100)
     present = np.unique(story.table.class_ids[story.in_pool]).tolist()
-    return tuple(_norm_figure(story, norms, class_id, (names[class_id], ends)) for class_id in present)
+    return tuple(_norm_figure(story, norms, class_id, names[class_id]) for class_id in present)
 
 
-def _norm_figure(
-    story: RunStory, norms: NDArray[np.float64], class_id: int, frame: tuple[Phrase, tuple[float, float]]
-) -> Figure:
-    name, (low, high) = frame
+def _norm_figure(story: RunStory, norms: NDArray[np.float64], class_id: int, name: Phrase) -> Figure:
     ids = story.table.class_ids
     own = norms[story.in_pool & (ids == class_id)]
-    counts, _ = np.histogram(own, bins=_NORM_BINS, range=(low, max(high, low + 0.01)))
+    low = float(np.floor(own.min() * 100) / 100)
+    high = max(float(np.ceil(own.max() * 100) / 100), low + 0.01)
+    counts, _ = np.histogram(own, bins=_NORM_BINS, range=(low, high))
     rugs = []
     for draw in story.draws:
         is_own = ids[draw.rows] == class_id
         above, below = (norms[draw.rows[is_own & side]].tolist() for side in (draw.is_above, ~draw.is_above))
         rugs.append(Rug(draw.number, above, below))
-    label = Say.norms_chart.filled(name=name)
-    chart = Histogram(label, counts.tolist(), low, max(high, low + 0.01), float(own.mean()), rugs)
+    chart = Histogram(Say.norms_chart.filled(name=name), counts.tolist(), low, high, float(own.mean()), rugs)
     drawn = sum(len(rug.above) + len(rug.below) for rug in rugs)
     return Figure(name, histogram_chart(chart), Say.norms_caption.filled(drawn=f"{drawn:,}", pool=f"{own.size:,}"))
 

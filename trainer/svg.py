@@ -207,7 +207,7 @@ def heat_map(label: Phrase, names: Sequence[Phrase], cells: NDArray[np.int64]) -
         cells: (K, K) int64 counts.
     """
     count = len(names)
-    side_px = min(56.0, 440.0 / count)
+    side_px = min(62.0, 440.0 / count)
     left_px = 8.0 + _name_room_px(names)
     top_px = 34.0 if count <= _NUMBERED_CLASSES else 8.0
     shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)  # (K, K)
@@ -230,13 +230,13 @@ def heat_map(label: Phrase, names: Sequence[Phrase], cells: NDArray[np.int64]) -
             f"{_short(name, side_px).tspans()}</text>"
             for at, name in enumerate(names)
         ]
-    return _chart(label, left_px + count * side_px + 4, top_px + count * side_px + 4, parts)
+    return _chart(label, left_px + count * side_px + 4, top_px + count * side_px + 4, parts, style="chart heat")
 
 
 def histogram_chart(histogram: Histogram) -> str:
     """Return a histogram with its rows of marks below."""
     x = Scale(histogram.low, histogram.high, 30.0, 372.0)
-    base_px, row_px = 96.0, 9.0
+    base_px, row_px = 104.0, 12.0
     tallest = max(*histogram.counts, 1)
     y = Scale(0.0, float(tallest), base_px, 10.0)
     width_px = (x.end_px - x.start_px) / len(histogram.counts)
@@ -258,14 +258,15 @@ def histogram_chart(histogram: Histogram) -> str:
     parts += [
         f'<text class="tick" x="{_number(x.at(value))}" y="{_number(bottom_px + 14)}" text-anchor="{anchor}">'
         f"{value:.2f}</text>"
-        for value, anchor in ((histogram.low, "start"), (histogram.high, "end"))
+        for value, anchor in ((histogram.low, "start"), (histogram.middle, "middle"), (histogram.high, "end"))
     ]
     return _chart(histogram.label, _WIDTH_PX, bottom_px + 20, parts)
 
 
-def _chart(label: Phrase, width_px: float, height_px: float, parts: Sequence[str]) -> str:
+def _chart(label: Phrase, width_px: float, height_px: float, parts: Sequence[str], style: str = "chart") -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{escape(label.both())}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="{style}" role="img" aria-label="{escape(label.both())}"'
+        f' width="{_number(width_px)}" height="{_number(height_px)}"'
         f' viewBox="0 0 {_number(width_px)} {_number(height_px)}">{"".join(parts)}</svg>'
     )
 
@@ -308,6 +309,8 @@ def _band(line: Line, x: Scale, y: Scale) -> str:
     pairs = list(enumerate(zip(line.values, line.errors, strict=True), start=1))
     upper = [f"{_number(x.at(at))} {_number(y.at(min(value + error, y.high)))}" for at, (value, error) in pairs]
     lower = [f"{_number(x.at(at))} {_number(y.at(max(value - error, y.low)))}" for at, (value, error) in pairs]
+    if len(pairs) == 1:  # a band of one round has no width: draw its height
+        return f'<path class="line {escape(line.style)}" d="M{upper[0]}L{lower[0]}"/>'
     return f'<path class="band {escape(line.style)}" d="M{"L".join([*upper, *reversed(lower)])}z"/>'
 
 
@@ -368,11 +371,11 @@ def _rug(rug: Rug, x: Scale, top_px: float, rows: int) -> str:
     )
     if rows > 12 and rug.number % 5:
         return marks
-    return f'<text class="tick" x="26" y="{_number(top_px + 6.5)}" text-anchor="end">{rug.number}</text>{marks}'
+    return f'<text class="tick" x="26" y="{_number(top_px + 8)}" text-anchor="end">{rug.number}</text>{marks}'
 
 
 def _ticks(values: Sequence[float], x: Scale, top_px: float) -> str:
-    return "".join(f"M{_number(x.at(value))} {_number(top_px)}v6" for value in values)
+    return "".join(f"M{_number(x.at(value))} {_number(top_px)}v9" for value in values)
 
 
 def _name_room_px(names: Sequence[Phrase]) -> float:

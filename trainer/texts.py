@@ -4,11 +4,12 @@
 '3 个样本'
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Final, Literal
 
-__all__ = ["LANGUAGES", "Language", "Phrase", "Say"]
+__all__ = ["LANGUAGES", "Language", "Phrase", "Say", "joined"]
 
 Language = Literal["en", "zh-CN"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh-CN")
@@ -54,6 +55,12 @@ class Phrase:
             f'<{tag} class="en" lang="en">{escape(self.en)}</{tag}>'
             f'<{tag} class="zh" lang="zh-CN">{escape(self.zh_cn)}</{tag}>'
         )
+
+
+def joined(phrases: Iterable[Phrase]) -> Phrase:
+    """Return phrases as a list within a sentence."""
+    listed = tuple(phrases)
+    return Phrase(", ".join(phrase.en for phrase in listed), "、".join(phrase.zh_cn for phrase in listed))
 
 
 class Say:
@@ -103,7 +110,7 @@ class Say:
     used_note = Phrase("{training} of {pool} in the pool", "样本池 {pool} 个，使用 {training} 个")
     rounds_tile = Phrase("Rounds", "轮数")
     rounds_note = Phrase("round {best} ships", "采用第 {best} 轮")
-    parity_tile = Phrase("Same decision on the machine", "上机判定一致")
+    parity_tile = Phrase("Decisions equal after export", "导出后判定一致")
     parity_note = Phrase(
         "torch and onnxruntime; largest difference of a score {difference}",
         "torch 与 onnxruntime 逐一比对；得分最大差 {difference}",
@@ -138,10 +145,10 @@ class Say:
     norms_heading = Phrase("Drawn around the mean", "围绕均值抽样")
     norms_text = Phrase(
         "The norm of a sample is the weighted mean of its own pixels. Grey: all samples of the class in the pool, with "
-        "their mean. Below, one row a round: the samples drawn, at or above the mean of those still wrong (▲) or below "
-        "it (▼). The first draw hugs the mean; later ones follow the mistakes.",
-        "样本的范数是其自身像素的加权平均。灰色为该类别在样本池中的全部样本，竖线为均值。下方每轮一行，为该轮抽取的样本："
-        "▲ 不小于仍判错样本的均值，▼ 小于均值。第一轮紧靠均值，此后随误判样本移动。",
+        "their mean. Below, one row a round: the samples drawn around the mean of those still wrong. The first draw "
+        "hugs the class mean; later ones follow the mistakes.",
+        "样本的范数是其自身像素的加权平均。灰色为该类别在样本池中的全部样本，竖线为均值。"
+        "下方每轮一行，为围绕仍判错样本的均值抽取的样本。第一轮紧靠类别均值，此后随误判样本移动。",
     )
     above_word = Phrase("at or above the mean", "不小于均值")
     below_word = Phrase("below the mean", "小于均值")
@@ -205,3 +212,109 @@ class Say:
     )
     processor_label = Phrase("Processor", "处理器")
     versions_label = Phrase("Versions", "软件版本")
+
+    # the report of the demonstration
+    demo_title = Phrase("Demonstration: a sorter learns from its own mistakes", "演示：色选机从自己的误判中学习")
+    demo_lead = Phrase(
+        "Three models sorted the same {objects} unseen pieces on the virtual sorting machine, whose truth is known.",
+        "三个模型在虚拟色选机上分选同一批 {objects} 粒从未见过的物料，每粒的真实类别已知。",
+    )
+    better_all = Phrase(
+        "The retrained model is better than the first in {better}, and worse in none.",
+        "再训练模型在{better}上优于初始模型，没有一项变差。",
+    )
+    better_some = Phrase(
+        "Mixed: the retrained model is better than the first in {better}, but worse in {worse}.",
+        "有得有失：再训练模型在{better}上优于初始模型，但在{worse}上变差。",
+    )
+    better_none = Phrase(
+        "The retrained model is not better than the first; it is worse in {worse}.",
+        "再训练模型没有优于初始模型；在{worse}上变差。",
+    )
+    no_difference = Phrase(
+        "The retrained model is not better than the first: all figures are the same.",
+        "再训练模型没有优于初始模型：各项指标完全相同。",
+    )
+    against_control = Phrase(
+        "Against the control, which learnt from as many pieces picked at random: better in {better}; worse in {worse}.",
+        "与对照模型（用同样数量的随机物料再训练）相比，优于对照的指标：{better}；劣于对照的指标：{worse}。",
+    )
+    nothing = Phrase("nothing", "无")
+    chance_note = Phrase(
+        "One seed and one stream: differences of a few tenths of a per cent can be chance. Only several seeds tell.",
+        "只有一个随机种子、一批物料：千分之几的差别可能出于偶然，要用多个种子才能下结论。",
+    )
+    steps_heading = Phrase("What was done", "演示过程")
+    step_samples = Phrase(
+        "Samples from the laboratory: rendered grains of known class, imported into a pool of {pool} training samples.",
+        "实验室样本：生成已知类别的米粒图像，导入样本池，训练样本共 {pool} 个。",
+    )
+    step_first = Phrase(
+        "The loop trains the first model: draw around the mean of each class's norms, train, test the rest, draw again "
+        "from the residual. {training} samples in {rounds} rounds.",
+        "循环训练初始模型：围绕各类别范数均值抽样、训练、复测其余样本，再从残差样本中抽取；共 {rounds} 轮，"
+        "用去 {training} 个样本。",
+    )
+    step_record = Phrase(
+        "The virtual machine sorts with it and records what it is known to get wrong: {residuals} residual samples "
+        "among {inspected} pieces shown.",
+        "虚拟色选机用该模型分选，并记录确知的误判：{inspected} 粒物料中得到 {residuals} 个残差样本。",
+    )
+    step_retrain = Phrase(
+        "The next rounds learn from these mistakes: {added} samples join the training set.",
+        "继续循环，从误判中学习：训练集增加 {added} 个样本。",
+    )
+    step_pick = Phrase(
+        "The control: pieces of the same streams, picked at random and labelled, instead of mistakes.",
+        "对照组：从同样的物料流中随机抽取并标注，而不是取误判样本。",
+    )
+    step_control = Phrase(
+        "The control learns from them with the same optimiser steps: {added} samples join its training set.",
+        "对照模型以相同的训练步数学习：训练集增加 {added} 个样本。",
+    )
+    step_judge = Phrase(
+        "All three models sort the same unseen stream; jets hit or miss, and every piece is counted.",
+        "三个模型分选同一批未见过的物料；喷阀是否命中逐粒统计。",
+    )
+    machine_heading = Phrase("On the machine", "上机结果")
+    marks_note = Phrase(
+        "▲ better, ▼ worse than the first model, = the same in the digits shown.",
+        "▲ 优于初始模型，▼ 劣于初始模型，= 所示位数内相同。",
+    )
+    model_column = Phrase("model", "模型")
+    figure_column = Phrase("figure", "指标")
+    first_model = Phrase("first", "初始模型")
+    retrained_model = Phrase("retrained", "再训练")
+    control_model = Phrase("control", "对照")
+    purity = Phrase("purity", "成品纯度")
+    yield_good = Phrase("yield", "良品得率")
+    removed = Phrase("removed", "杂质剔除率")
+    carry_over = Phrase("carry-over", "带出比")
+    worst_short = Phrase("worst recall", "最差类别召回率")
+    late = Phrase("late ejections", "迟到的喷吹指令")
+    least_lead = Phrase("least lead, ms", "最小提前量（毫秒）")
+    purity_help = Phrase("good pieces in the accepted stream", "成品中良品的比例")
+    yield_help = Phrase("good pieces fed that were accepted", "投入的良品中进入成品的比例")
+    removed_help = Phrase("bad pieces fed that were thrown out", "投入的杂质中被剔除的比例")
+    carry_over_help = Phrase("good pieces thrown out for each bad one", "每剔除一粒杂质带出的良品粒数")
+    impurity_chart = Phrase("Bad pieces left in the product (1 − purity)", "成品含杂率（1 − 成品纯度）")
+    loss_chart = Phrase("Good pieces lost (1 − yield)", "良品损失率（1 − 良品得率）")
+    carry_over_chart = Phrase("Carry-over: good pieces lost for each bad one", "带出比（每剔除一粒杂质带出的良品）")
+    less_is_better = Phrase("less is better", "越小越好")
+    mistakes_heading = Phrase("Mistakes that were known", "确知的误判")
+    source_column = Phrase("truth", "真值来源")
+    residuals_column = Phrase("residual samples", "残差样本")
+    teach_lot = Phrase("T0 teach lot: a lot of one known class", "T0 示教批次：整批为同一已知类别")
+    inspection = Phrase("T2 downstream inspection", "T2 下游复检")
+    audit_text = Phrase(
+        "Audit: of {audit} pieces taken at random and labelled, the first model had {share} ± {error} wrong (one "
+        "standard error). They are held out and never trained on.",
+        "抽检：随机抽取并标注 {audit} 粒，初始模型误判率 {share} ± {error}（一个标准误差）。"
+        "抽检样本只用于评估，不参与训练。",
+    )
+    no_audit = Phrase("No piece was audited.", "没有抽检样本。")
+    runs_heading = Phrase("The three training runs", "三次训练")
+    run_caption = Phrase("{training} of {pool} samples, {seconds} s", "{pool} 个样本中使用 {training} 个，{seconds} 秒")
+    open_report = Phrase("Open its report", "打开训练报告")
+    took = Phrase("Seed {seed}; {seconds} s in all.", "随机种子 {seed}；共用时 {seconds} 秒。")
+    residuals_line = Phrase("residual samples: {sources}", "残差样本：{sources}")
