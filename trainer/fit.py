@@ -40,7 +40,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     network: NetworkSize = "middle"
     steps: Annotated[int, msgspec.Meta(ge=1)] = 400
-    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 4000
+    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2400
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
@@ -90,11 +90,13 @@ def fit_network(
         The network, in evaluation mode, on the processor.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the training set is empty, or the loss is no longer a number.
 
     Note:
         Same input, settings, threads and processor features give the same weights. Data stay in memory as uint8.
     """
+    if not len(data.pixels):
+        raise TrainingError("the training set is empty: nothing can be learnt from 0 samples")
     with torch.random.fork_rng(devices=[]):  # dropout draws from the process's generator: leave it as it was
         torch.manual_seed(seed)
         return _fit(data, settings, steps, seed, on_step)

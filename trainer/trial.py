@@ -43,7 +43,6 @@ _ACTIONS: Final[dict[str, Action]] = {
 }
 _LAB_COUNTS: Final = {"sound": 1500, "broken": 900, "chalky": 700, "discoloured": 600, "insect": 500, "stone": 400}
 _AUDIT_RATE: Final = 0.05
-_MOST_ROUNDS: Final = 6  # of retraining: the residual of a few hundred is in by then
 
 
 _TITLES: Final[dict[Contender, str]] = {
@@ -75,6 +74,8 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         production_pieces: pieces sorted while half of them are inspected (T2).
         unseen_pieces: pieces of the stream that judges every model.
         lab_share: share of the laboratory samples that are rendered; 1 is 4,600.
+        m: samples drawn of each class and round.
+        rounds: most rounds of the first run and of retraining.
         fit: network and steps, the same for every contender.
     """
 
@@ -84,7 +85,9 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     production_pieces: int = 3000
     unseen_pieces: int = 3000
     lab_share: float = 1.0
-    fit: FitSettings = FitSettings(network="small", steps=200, final_steps=1200)
+    m: int = 36
+    rounds: tuple[int, int] = (6, 4)
+    fit: FitSettings = FitSettings(steps=300, final_steps=1800)
 
 
 def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> DemoResult:
@@ -211,12 +214,14 @@ class _Trial:
         return record_streams(model, self._streams, folder, audit_rate=audit_rate, clock=self._clock)
 
     def _run_settings(self, contender: Contender) -> RunSettings:
-        common = RunSettings(seed=self._settings.seed, fit=self._settings.fit)
+        settings = self._settings
+        common = RunSettings(seed=settings.seed, m=settings.m, fit=settings.fit)
+        most_first, most_retrained = settings.rounds
         match contender:
             case "first":
-                return common
+                return msgspec.structs.replace(common, stop=StopSettings(rounds=most_first))
             case "retrained":
-                return msgspec.structs.replace(common, stop=StopSettings(patience=0, rounds=_MOST_ROUNDS))
+                return msgspec.structs.replace(common, stop=StopSettings(patience=0, rounds=most_retrained))
             case "control":
                 return msgspec.structs.replace(common, m=1, take_new=True, stop=StopSettings(rounds=1))
 
