@@ -43,7 +43,8 @@ $(READY): $(LOCKS) requirements/torch.txt pyproject.toml
 	touch $@
 
 demo: $(READY)  ## train on synthetic grains, export, sort on the virtual machine
-	@$(TIMED) $(BIN)/sortloop-train demo --out demo-out
+	@$(TIMED) $(BIN)/sortloop-train demo --out demo-out; \
+	$(BIN)/sortloop-deploy build demo-out/runs/retrained/model --out demo-out/retrained.sbun
 
 test: $(READY)  ## all tests but the long ones
 	@$(TIMED) $(BIN)/python -m pytest -n $(WORKERS) -m "not long"

@@ -18,7 +18,7 @@ from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import Camera, Recipe
 from edge_runtime.segment import Objects, segment
 
-__all__ = ["Sorter", "sort_view"]
+__all__ = ["Classify", "Sorter", "sort_view"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

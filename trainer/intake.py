@@ -17,6 +17,7 @@ from edge_runtime.norm import norm_sums
 from edge_runtime.receipt import Receipt
 from edge_runtime.residual import ResidualHeader, ResidualRecord, is_training_sample
 from edge_runtime.residual_export import Export
+from edge_runtime.truth import NormStatistics
 from firmware_bridge.clock import Clock
 from trainer.data_set import DataSet
 from trainer.errors import PoolError
@@ -45,7 +46,8 @@ class IntakeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         records: in the file; the sum of known and fates.
         known: taken in before, unchanged.
         fates: new records by fate: residual (now training samples), audit (held out), kept (for a person), refused.
-        reasons: of those kept and refused, with their number.
+        reasons: of those kept and refused, with their number. A crop that the pool holds under another label is kept:
+            neither label is used until a person decides.
         sources: new training samples by truth source.
         labels: new training samples by class.
         samples: new samples of the pool; fewer than residual + audit when a crop was known under its label.
@@ -107,10 +109,19 @@ def take_in(
         for record in export.records:
             intake.take(record)
             ids.append(record.id)
-        norms = msgspec.json.encode(export.norm_statistics).decode()
-        pool.connection.execute("INSERT OR REPLACE INTO machine_norms VALUES (?, ?)", (export.spool_id, norms))
+        _keep_norms(pool, export)
         digest = pool.digest()
     return intake.report(len(ids), digest), Receipt(pool.path.name, tuple(ids))
+
+
+def _keep_norms(pool: Pool, export: Export) -> None:
+    """Keep a spool's norm sums: they only ever grow, so the export with the larger count is the later one."""
+    query = "SELECT norms FROM machine_norms WHERE spool_id = ?"
+    known = pool.connection.execute(query, (export.spool_id,)).fetchone()
+    if known and msgspec.json.decode(known[0], type=NormStatistics).count >= export.norm_statistics.count:
+        return
+    norms = msgspec.json.encode(export.norm_statistics).decode()
+    pool.connection.execute("INSERT OR REPLACE INTO machine_norms VALUES (?, ?)", (export.spool_id, norms))
 
 
 class _Intake:
@@ -139,7 +150,10 @@ class _Intake:
             fate, reason = "refused", obstacle
         sample = self._sample(record, fate) if fate in {"residual", "audit"} else None
         if sample is not None:
-            self._samples += self._pool.add_sample(sample).outcome == "added"
+            outcome = self._pool.add_sample(sample).outcome
+            self._samples += outcome == "added"
+            if outcome == "conflict":
+                fate, reason = "kept", "its crop is in the pool under another label"
         self._count(header, fate, reason)
         kept = None if sample is not None else record.blob
         self._pool.connection.execute(
@@ -173,7 +187,8 @@ class _Intake:
         """Return why a record cannot become a sample of this pool, "" if it can."""
         header, crop = record.header, self._data_set.crop
         if (header.side_px, header.channels) != (crop.side_px, crop.channels):
-            return f"crop of side {header.side_px} px, the pool's are {crop.side_px} px"
+            shape, wanted = f"{header.side_px} px x {header.channels}", f"{crop.side_px} px x {crop.channels}"
+            return f"crop of {shape} channels, the pool's are {wanted}"
         if header.truth.label not in self._classes:
             return f"class {header.truth.label} is not in the pool"
         pixels, mask = unpack_crop(record.blob, crop.side_px, crop.channels)
@@ -186,10 +201,11 @@ class _Intake:
         header = record.header
         pixels, mask = unpack_crop(record.blob, header.side_px, header.channels)
         place = f"{header.machine}/{header.lot}/{header.camera}/{header.line}/{header.column}"
+        identity = sample_id(pixels, np.asarray(mask, np.bool_))
         return NewSample(
-            sample_id=sample_id(pixels, np.asarray(mask, np.bool_)),
+            sample_id=identity,
             class_name=header.truth.label,
-            group=f"machine/{place}",
+            group=f"machine/{identity}",  # a place repeats when a lot is run again, and would lie on both sides then
             split="train" if fate == "residual" else "test",
             origin=fate,
             truth=header.truth.source,
