@@ -421,6 +421,18 @@ def test_look_alikes_of_a_later_import_join_the_group_in_the_pool(root: Path, po
     assert set(pool.load(["test"]).groups) == set(before.values())
 
 
+def test_a_look_alike_of_a_test_picture_is_left_out_and_its_twin_named(root: Path, pool: Pool) -> None:
+    for at in range(4):
+        put(root, f"train/good/{at}.png", png(grain(80 + at)))
+    put(root, "test/good/9.png", png(np.where(grain(82) > 0, grain(82) + 2, 0).astype(np.uint8)))
+    shutil.rmtree(root / "good")
+    shutil.rmtree(root / "stone")
+    report = run(root, pool)
+    reasons = {entry.source: entry.reason for entry in report.entries if entry.outcome == "leak"}
+    assert reasons == {"train/good/2.png": "looks like test/good/9.png, which is in test"}
+    assert "look_alikes" not in report.notices
+
+
 def test_look_alikes_that_a_manifest_puts_on_two_sides_are_told(root: Path, pool: Pool) -> None:
     put(root, "good/90.png", png(np.where(grain(1) > 0, grain(1) + 2, 0).astype(np.uint8)))
     write_manifest(root, lambda at: f"good,train,group {at},")

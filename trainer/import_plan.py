@@ -26,7 +26,8 @@ class ImportPlan:
     """What is to become of every content of an import.
 
     Attributes:
-        groups, sides: group and side of the split of every new content that is not left out.
+        groups: group of every new content, and of what the pool holds.
+        sides: side of the split of every new content that is not left out.
         leaks: the reason, for every new content that is left out.
         stored: what the pool already holds of the others.
     """
@@ -62,15 +63,18 @@ def plan_import(batch: Batch, pool: Pool, files: Source, tally: ImportTally) -> 
         pool_splits,
         files.validated_classes,
     )
-    placed = [replace(member, side=sides.get(member.sample_id, member.side)) for member in members]
-    for one, other in look_alikes_across_sides(placed, clusters, sides):
+    kept = [at for at, member in enumerate(members) if member.sample_id not in leaks]
+    placed = [replace(members[at], side=sides.get(members[at].sample_id, members[at].side)) for at in kept]
+    for one, other in look_alikes_across_sides(placed, clusters[kept], sides):
+        reason = f"in {one.side}, looks like {_source(batch, pool, other.sample_id)} in {other.side}, but their stated "
         tally.notice(
-            batch.files(one.sample_id)[0].source,
-            "look_alikes",
-            f"in {one.side}, looks like {_source(batch, pool, other.sample_id)} in {other.side}, but their stated "
-            "groups differ: scores may be too good",
+            _source(batch, pool, one.sample_id), "look_alikes", f"{reason}groups differ: scores may be too good"
         )
-    return ImportPlan(dict(zip(new, names, strict=False)), sides, leaks, stored)
+    groups = {member.sample_id: name for member, name in zip(members, names, strict=True)}
+    unstated = [content for content in leaks if batch.files(content)[0].group is None]
+    for content, twin in _twins_elsewhere(unstated, members, groups).items():
+        leaks[content] = f"looks like {_source(batch, pool, twin.sample_id)}, which is in {twin.side}"
+    return ImportPlan(groups, sides, leaks, stored)
 
 
 def _clustered(batch: Batch, new: Sequence[str], pool: Pool) -> tuple[list[GroupMember], NDArray[np.int64]]:
@@ -81,6 +85,19 @@ def _clustered(batch: Batch, new: Sequence[str], pool: Pool) -> tuple[list[Group
         members.append(GroupMember(content, group, split))
         thumbs.append(thumbnails(pixels[None]))
     return members, near_duplicate_clusters(np.concatenate(thumbs))
+
+
+def _twins_elsewhere(
+    contents: Sequence[str], members: Sequence[GroupMember], groups: Mapping[str, str]
+) -> dict[str, GroupMember]:
+    """Return, where there is one, a member of each content's group across the border of the test: a person knows it."""
+    first: dict[tuple[str, bool], GroupMember] = {}
+    sides: dict[str, bool] = {}
+    for member in members:
+        sides[member.sample_id] = member.side == "test"
+        first.setdefault((groups[member.sample_id], member.side == "test"), member)
+    across = {content: first.get((groups[content], not sides[content])) for content in contents}
+    return {content: twin for content, twin in across.items() if twin is not None}
 
 
 def _candidate(file: CutFile, group: str) -> Candidate:
