@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["expected_calibration_error", "temperature_of"]
+__all__ = ["at_temperature", "expected_calibration_error", "temperature_of"]
 
 _GRID: Final = np.exp(np.linspace(np.log(0.25), np.log(8.0), 141))
 _LEAST_SCORE: Final = 1e-12
@@ -32,21 +32,29 @@ def temperature_of(scores: NDArray[np.float32], class_ids: NDArray[np.int64]) ->
     """
     if class_ids.size == 0:
         return 1.0
-    logits = np.log(np.maximum(scores.astype(np.float64), _LEAST_SCORE))  # (N, K), up to a constant a row
-    losses = []
-    for temperature in _GRID:
-        scaled = logits / temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        likelihood = scaled[np.arange(class_ids.size), class_ids] - np.log(np.exp(scaled).sum(axis=1))
-        losses.append(-likelihood.mean())
+    rows = np.arange(class_ids.size)
+    losses = [-np.log(at_temperature(scores, float(t))[rows, class_ids] + _LEAST_SCORE).mean() for t in _GRID]
     return float(_GRID[int(np.argmin(losses))])
 
 
-def expected_calibration_error(scores: NDArray[np.float32], class_ids: NDArray[np.int64]) -> float:
+def at_temperature(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """Return the scores (N, K) that a model gives at another temperature: softmax(log(scores) / temperature).
+
+    Args:
+        scores: (N, K) float32 probabilities at temperature 1.
+        temperature: above 0; the order of the classes stays.
+    """
+    logits = np.log(np.maximum(scores.astype(np.float64), _LEAST_SCORE)) / temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def expected_calibration_error(scores: NDArray[np.floating], class_ids: NDArray[np.int64]) -> float:
     """Return the mean gap, 0..1, between confidence and accuracy over 15 equal bins of confidence.
 
     Args:
-        scores: (N, K) float32.
+        scores: (N, K) float.
         class_ids: (N,) int64 true classes, N >= 1.
     """
     confidence = scores.max(axis=1).astype(np.float64)

@@ -6,8 +6,7 @@ ProductError
     ├── ImportFailedError       5  a source of samples cannot be used; the pool is unchanged
     ├── PoolError               5  the pool file is missing, damaged, locked or of another version
     ├── LeakError               5  one group lies on two sides of the split
-    ├── NotEnoughClassesError   5  a model needs samples of at least two classes
-    ├── TrainingError           5  a training run cannot reach a result
+    ├── NotEnoughClassesError   5  a model needs samples of at least two classes, and of two groups to be judged
     ├── ResumeError             5  a run cannot go on from where it stopped
     ├── TrainingError           5  training cannot go on: the loss is not a number
     └── ExportRefusedError      1  the model is not good enough, or differs from the one that was trained
@@ -63,14 +62,14 @@ class LeakError(TrainerError):
 
 
 class NotEnoughClassesError(TrainerError):
-    """A model needs training samples of at least two classes."""
+    """A model needs training samples of at least two classes, and of two groups where it is judged out of fold."""
 
     exit_code: ClassVar[int] = 5
-    remedy: ClassVar[str] = "Import samples of at least two classes; the import's report says why any were left out."
+    remedy: ClassVar[str] = "Import more samples of the named kind; the import's report says why any were left out."
 
 
 class TrainingError(TrainerError):
-    """Training cannot go on: the loss is no longer a number."""
+    """Training cannot go on: the loss is no longer a number, or nothing is left to train on."""
 
     exit_code: ClassVar[int] = 5
     remedy: ClassVar[str] = "Lower fit.learning_rate and run again; rounds already finished are kept."

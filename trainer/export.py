@@ -6,6 +6,7 @@ Each round tests with the very file that would ship. Knows no pool and no rounds
 
 import logging
 import warnings
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -58,16 +59,12 @@ class FoldedNetwork(nn.Module):
 class OnnxTemplate:
     """The exported graph of one network and crop shape, to be filled with weights.
 
-    Exporting takes seconds, filling milliseconds; a round's file is byte for byte what an export of its own would give.
+    Exporting takes seconds, once a process and shape; filling takes milliseconds. A round's file is byte for byte what
+    an export of its own would give.
     """
 
     def __init__(self, size: NetworkSize, crop: CropSpec, class_count: int) -> None:
-        network = FoldedNetwork(make_network(size, crop.channels, class_count, seed=0).eval(), 1.0)
-        with torch.no_grad():
-            for at, (name, value) in enumerate(network.named_parameters(), start=1):
-                if name.endswith("bias"):  # the exporter drops a bias that is 0, and merges equal ones
-                    value.copy_(torch.linspace(at, at + 0.5, len(value)))
-        self._model = _export(network, crop)
+        self._model = onnx.ModelProto.FromString(_exported_graph(size, crop, class_count))
 
     @property
     def opset(self) -> int:
@@ -111,6 +108,17 @@ def check_parity(torch_scores: NDArray[np.float32], onnx_scores: NDArray[np.floa
             f"{int(differ.sum())} of {len(differ)} decisions differ between torch and onnxruntime: 0 are allowed"
         )
     return float(np.abs(torch_scores - onnx_scores).max(initial=0.0))
+
+
+@lru_cache(maxsize=8)
+def _exported_graph(size: NetworkSize, crop: CropSpec, class_count: int) -> bytes:
+    network = FoldedNetwork(make_network(size, crop.channels, class_count, seed=0).eval(), 1.0)
+    with torch.no_grad():
+        for at, (name, value) in enumerate(network.named_parameters(), start=1):
+            if name.endswith("bias"):  # the exporter drops a bias that is 0, and merges equal ones
+                value.copy_(torch.linspace(at, at + 0.5, len(value)))
+    data: bytes = _export(network, crop).SerializeToString(deterministic=True)
+    return data
 
 
 def _export(network: FoldedNetwork, crop: CropSpec) -> onnx.ModelProto:

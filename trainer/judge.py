@@ -69,8 +69,7 @@ class Judge:
     @property
     def judged_rows(self) -> NDArray[np.int64]:
         """(M,) row numbers that validation figures are about, ascending."""
-        rows = self._validation.held_out if self._validation.folds is None else self._validation.pool
-        return np.flatnonzero(rows)
+        return np.flatnonzero(self._validation.judged)
 
     def judge(self, training: NDArray[np.bool_], steps: int) -> Judged:
         """Train on some rows, export, and test every row with the exported model.
@@ -80,26 +79,34 @@ class Judge:
             steps: optimiser steps of each fit.
 
         Raises:
-            TrainingError: the loss is no longer a number.
+            TrainingError: the training set is empty, or the loss is no longer a number.
             ExportRefusedError: torch and onnxruntime decide differently on a real crop.
         """
         folds = self._validation.folds
         fits = 1 if folds is None else 1 + FOLDS
         network, model, scores = self._fit_and_test(training, np.ones(len(self._table), np.bool_), steps, (0, fits))
-        if folds is None:
-            validation_scores = scores[self.judged_rows]
-        else:
-            out_of_fold = np.zeros_like(scores)
-            for fold in range(FOLDS):
-                inside = folds == fold
-                result = self._fit_and_test(training & ~inside, inside, steps, (1 + fold, fits))
-                out_of_fold[inside] = result[2][inside]
-            validation_scores = out_of_fold[self.judged_rows]
+        told = scores if folds is None else self._out_of_fold(training, folds, steps)
+        validation_scores = told[self.judged_rows]
         return Judged(network, model, scores, validation_scores, self._score(validation_scores))
 
     def score_model(self, model: bytes) -> NDArray[np.float32]:
-        """Return the scores (N, K) of every row by an ONNX model of this run's shape."""
+        """Return the scores (N, K) of every row by an ONNX model of this run's shape.
+
+        Raises:
+            ModelFolderError: onnxruntime cannot load it, or it has another shape.
+        """
         return Classifier(model, self._crop, len(self._table.classes)).scores(self._table.pixels)
+
+    def _out_of_fold(self, training: NDArray[np.bool_], folds: NDArray[np.int64], steps: int) -> NDArray[np.float32]:
+        """Return the scores (N, K) of every row by a model that was trained without the row's fold."""
+        count = len(self._table.classes)
+        scores = np.full((len(self._table), count), 1 / count, np.float32)  # stays so where nothing is left to train on
+        for fold in range(FOLDS):
+            inside = folds == fold
+            if inside.any() and (training & ~inside).any():
+                found = self._fit_and_test(training & ~inside, inside, steps, (1 + fold, 1 + FOLDS))
+                scores[inside] = found[2][inside]
+        return scores
 
     def _score(self, scores: NDArray[np.float32]) -> Scores:
         true_ids = self._table.class_ids[self.judged_rows]

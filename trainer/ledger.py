@@ -5,7 +5,7 @@ Exactly what is needed to resume a run and to tell a sample's story. A round sta
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
@@ -30,10 +30,7 @@ CREATE TABLE IF NOT EXISTS predictions (
   run_key TEXT NOT NULL, number INTEGER NOT NULL, class_ids BLOB NOT NULL, PRIMARY KEY (run_key, number)
 ) WITHOUT ROWID;
 """
-_DROP: Final = tuple(
-    f"DELETE FROM {table} WHERE run_key = ? AND number = ?"  # noqa: S608 - the names stand in this line
-    for table in ("rounds", "predictions", "draws")
-)
+_ROUND_TABLES: Final = ("rounds", "predictions", "draws")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,7 @@ class Ledger:
         self._key = run_key
         self._ids = tuple(sample_ids)
         with pool.transaction():
-            for statement in _TABLES.split(";"):
-                pool.connection.execute(statement)
+            _make_tables(pool)
             pool.connection.execute("INSERT OR IGNORE INTO runs VALUES (?, ?)", (run_key, inputs))
 
     def rounds(self) -> list[RoundResult]:
@@ -119,8 +115,7 @@ class Ledger:
             PoolError: the pool's file cannot be written.
         """
         with self._pool.transaction():
-            for later in range(number, len(self.rounds()) + 1):
-                self._drop(later)
+            self._drop(number, "number >= ?")
 
     def _insert_draws(self, number: int, rows: NDArray[np.int64]) -> None:
         self._pool.connection.executemany(
@@ -128,9 +123,9 @@ class Ledger:
             ((self._key, number, at, self._ids[row]) for at, row in enumerate(rows.tolist())),
         )
 
-    def _drop(self, number: int) -> None:
-        for statement in _DROP:
-            self._pool.connection.execute(statement, (self._key, number))
+    def _drop(self, number: int, which: Literal["number = ?", "number >= ?"] = "number = ?") -> None:
+        for table in _ROUND_TABLES:  # no text from outside joins the statement
+            self._pool.connection.execute(f"DELETE FROM {table} WHERE run_key = ? AND {which}", (self._key, number))  # noqa: S608
 
     def _drawn(self, number: int) -> NDArray[np.int64]:
         position = {name: at for at, name in enumerate(self._ids)}
@@ -152,8 +147,18 @@ def drawn_ids(pool: Pool, run_key: str, last_round: int) -> tuple[str, ...]:
         pool: that holds the run's ledger.
         run_key: of the run.
         last_round: number of the last round that counts.
+
+    Raises:
+        PoolError: the pool's file cannot be written.
     """
+    with pool.transaction():
+        _make_tables(pool)
     rows = pool.connection.execute(
         "SELECT sample_id FROM draws WHERE run_key = ? AND number <= ?", (run_key, last_round)
     ).fetchall()
     return tuple(sorted(row[0] for row in rows))
+
+
+def _make_tables(pool: Pool) -> None:
+    for statement in _TABLES.split(";"):
+        pool.connection.execute(statement)

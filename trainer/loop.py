@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
-from trainer.errors import NotEnoughClassesError
 from trainer.judge import Judge, Judged
 from trainer.ledger import Ledger, RoundResult
 from trainer.metrics import Scores
@@ -67,6 +67,7 @@ class LoopState:
     def __init__(self, table: SampleTable, validation: Validation) -> None:
         self.table = table
         self.pool = validation.pool
+        self.is_out_of_fold = validation.folds is not None
         self.training = np.zeros(len(table), np.bool_)
         self.residual = self.pool.copy()
         self.records: list[RoundRecord] = []
@@ -110,19 +111,20 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         context: settings, folder, clock, progress.
 
     Raises:
-        NotEnoughClassesError: the pool holds fewer than two classes.
-        TrainingError: the loss is no longer a number.
+        TrainingError: there is nothing to train on, or the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
+        ResumeError: the ledger names a sample that the pool no longer has.
         PoolError: the ledger cannot be written.
-        StorageError: a round's file cannot be written.
+        StorageError: a round's file cannot be read or written.
     """
     settings = context.settings
+    rules = msgspec.structs.replace(settings.stop, patience=0) if state.is_out_of_fold else settings.stop
     sizes = _draw_sizes(state, settings)
     selector = NormNearest()
     seconds = _resume(state, ledger, context.folder)
     while True:
         drawn = draw_round(state.table.class_ids, state.table.norms_q16, state.residual, sizes=sizes, selector=selector)
-        reason = stop_reason(state.records, settings.stop, is_exhausted=drawn.size == 0 and bool(state.records))
+        reason = stop_reason(state.records, rules, is_exhausted=drawn.size == 0 and bool(state.records))
         if reason is not None:
             break
         started_ns = context.clock.monotonic_ns()
@@ -146,8 +148,6 @@ def round_file(folder: Path, number: int) -> Path:
 
 def _draw_sizes(state: LoopState, settings: RunSettings) -> DrawSizes:
     classes = np.unique(state.table.class_ids[state.pool]).size
-    if classes < 2:
-        raise NotEnoughClassesError(f"the pool holds training samples of {classes} class(es), 2 are needed")
     return DrawSizes.of(settings.m or default_m(int(state.pool.sum()), classes))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.config import to_toml
+from edge_runtime.errors import StorageError
 from edge_runtime.model import CARD_FILE, GOLDEN_FILE, MODEL_FILE, NORMS_FILE, RECIPE_FILE, Classifier
 from edge_runtime.norm import Q16_ONE, class_norms
 from edge_runtime.schemas import Action, ClassMetrics, ClassRule, DisplayName, Lineage, ModelCard, NormTable, Recipe
@@ -100,12 +101,18 @@ def write_model_folder(
         data_set: how they were made.
         golden: (G,) row numbers of the golden crops, see `golden_rows`.
 
+    Returns:
+        The card.
+
     Raises:
         StorageError: the folder cannot be written.
         ModelFolderError: onnxruntime cannot load the model.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CARD_FILE).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CARD_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write model folder {folder}: {error.strerror or error}") from error
     crops = table.pixels[golden]
     scores = Classifier(shipped.model, data_set.crop, len(table.classes)).scores(crops)
     card = make_card(shipped, table, data_set)

@@ -57,4 +57,4 @@ class TerminalProgress:
 
     def say(self, text: str) -> None:
         """Show one line that stays."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)  # a log file has no width

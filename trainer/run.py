@@ -26,7 +26,7 @@ from trainer.loop import LoopContext, LoopResult, LoopState, Progress, round_fil
 from trainer.model_folder import ShippedModel, golden_rows, write_model_folder
 from trainer.pool import Pool
 from trainer.results import RunResult, RunTiming, ShippedFigures
-from trainer.run_key import RunInputs, run_key
+from trainer.run_key import RunInputs, differences, run_key
 from trainer.sample_table import SampleTable
 from trainer.settings import RunSettings
 from trainer.ship import calibrate, final_fit, lineage_of, test_once
@@ -67,6 +67,15 @@ class _Samples:
     validation: Validation
 
 
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A finished run that is continued: its key, the ids of its training set, its model before the longer fit."""
+
+    run_key: str
+    training_ids: frozenset[str]
+    model: bytes
+
+
 def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResult:
     """Run the loop on a pool and leave a model folder; a finished run returns its result at once.
 
@@ -77,19 +86,26 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
         progress: told of steps and rounds.
 
     Raises:
-        ResumeError: the folder holds a run with another key; the message says what differs.
+        ResumeError: the folder holds a run with another key, the message says what differs; or the base is no finished
+            run on this pool.
         PoolError: the pool is empty or cannot be written.
         LeakError: a group lies on two sides of the split.
-        NotEnoughClassesError: fewer than two classes have training samples.
+        NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
         TrainingError: the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be read or written.
     """
     started_ns = clock.monotonic_ns()
     use_threads(plan.settings.fit.threads)
-    base = None if plan.base is None else load_result(plan.base)
     samples = _load_samples(pool)
-    inputs = RunInputs.here(plan.settings, pool.digest(), samples.table.classes, base.run_key if base else "")
+    base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
+    inputs = RunInputs.here(
+        plan.settings,
+        pool.digest(),
+        classes=samples.table.classes,
+        data_set=samples.data_set,
+        base_key=base.run_key if base else "",
+    )
     key = _claim_folder(plan.folder, inputs)
     if (plan.folder / RESULT_FILE).is_file():
         return load_result(plan.folder)
@@ -102,14 +118,10 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
         on_step=lambda done, total: progress.step("fit", done, total),
     )
     state = LoopState(samples.table, samples.validation)
-    if base is not None and plan.base is not None:
-        model = read_bytes(round_file(plan.base, base.best_round))
-        predicted = judge.score_model(model).argmax(axis=1).astype(np.int64)
-        start = set(drawn_ids(pool, base.run_key, base.best_round))
-        if plan.settings.take_new:
-            table = samples.table
-            start |= {name for name, origin in zip(table.ids, table.origins, strict=True) if origin == "residual"}
-        _start_from(state, ledger, start, predicted)
+    if base is not None:
+        training = _first_training_set(base, samples.table, take_new=plan.settings.take_new)
+        ledger.start_from(np.flatnonzero(training))
+        state.start_from(training, judge.score_model(base.model).argmax(axis=1).astype(np.int64))
     found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
     result = _ship(judge, samples, found, plan, inputs)
     seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
@@ -156,7 +168,10 @@ def _load_samples(pool: Pool) -> _Samples:
 
 def _claim_folder(folder: Path, inputs: RunInputs) -> str:
     """Make the folder this run's, or prove that it is already; return the run key."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {folder}: {error.strerror or error}") from error
     path = folder / _INPUTS_FILE
     if not path.exists():
         write_atomic(path, msgspec.json.format(msgspec.json.encode(inputs)))
@@ -166,19 +181,29 @@ def _claim_folder(folder: Path, inputs: RunInputs) -> str:
     except msgspec.DecodeError as error:
         raise ResumeError(f"{path} is damaged: {error}") from error
     if before != inputs:
-        fields = [name for name in RunInputs.__struct_fields__ if getattr(before, name) != getattr(inputs, name)]
-        raise ResumeError(f"{folder} holds a run with other {', '.join(fields)}: the bytes would not be the same")
+        changes = "; ".join(differences(before, inputs))
+        raise ResumeError(f"{folder} holds a run whose bytes would not be the same: {changes}")
     return run_key(inputs)
 
 
-def _start_from(state: LoopState, ledger: Ledger, training_ids: set[str], predicted_ids: NDArray[np.int64]) -> None:
-    training = np.array([name in training_ids for name in state.table.ids], np.bool_)
-    if int(training.sum()) != len(training_ids):
-        raise ResumeError(
-            f"{len(training_ids) - int(training.sum())} samples of the base run are not in this pool any more"
-        )
-    ledger.start_from(np.flatnonzero(training))
-    state.start_from(training, predicted_ids)
+def _load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> _Base:
+    result = load_result(folder)
+    if result.classes != classes:
+        raise ResumeError(f"the run in {folder} knows {', '.join(result.classes)}; the pool holds {', '.join(classes)}")
+    training_ids = frozenset(drawn_ids(pool, result.run_key, result.best_round))
+    if not training_ids:
+        raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
+    path = round_file(folder, result.best_round)
+    model = read_bytes(path)
+    if sha256_hex(model) != result.rounds[result.best_round - 1].model_id:
+        raise ResumeError(f"{path} is not the model of round {result.best_round} any more: it was changed")
+    return _Base(result.run_key, training_ids, model)
+
+
+def _first_training_set(base: _Base, table: SampleTable, *, take_new: bool) -> NDArray[np.bool_]:
+    """Return, (N,) bool, what a continued run starts with; what a person withdrew since is left out."""
+    rows = zip(table.ids, table.origins, strict=True)
+    return np.array([name in base.training_ids or (take_new and origin == "residual") for name, origin in rows])
 
 
 def _ship(judge: Judge, samples: _Samples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:

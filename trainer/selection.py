@@ -7,8 +7,9 @@ Symbols of CN113326857B: m samples a class and round, a of them from the norms a
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import ceil
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,8 @@ from trainer.errors import SettingsError
 
 __all__ = ["DrawSizes", "NormNearest", "Selector", "default_m", "draw_class", "draw_round"]
 
-_LEAST_M = 8
-_SHARE = 0.02
+_LEAST_M: Final = 8
+_SHARE: Final = Fraction(2, 100)  # exact: a float would now and then draw one sample too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ class DrawSizes:
     a: int
     b: int
 
+    def __post_init__(self) -> None:
+        """Check that the halves make the whole.
+
+        Raises:
+            SettingsError: m < 1, a or b < 0, or a + b is not m.
+        """
+        if self.m < 1:
+            raise SettingsError(f"m = {self.m}: at least 1 sample a class must be drawn in a round")
+        if min(self.a, self.b) < 0 or self.a + self.b != self.m:
+            raise SettingsError(f"a = {self.a} and b = {self.b}: both must be 0 or more and make m = {self.m} together")
+
     @staticmethod
     def of(m: int) -> "DrawSizes":
         """Return the default halves of m: a = ceil(m / 2), b = floor(m / 2).
@@ -42,8 +54,6 @@ class DrawSizes:
         Raises:
             SettingsError: m < 1.
         """
-        if m < 1:
-            raise SettingsError(f"m = {m}: at least 1 sample a class must be drawn in a round")
         return DrawSizes(m, ceil(m / 2), m // 2)
 
 
@@ -69,7 +79,7 @@ class NormNearest:
 
 
 def default_m(pool_samples: int, class_count: int) -> int:
-    """Return max(8, ceil(0.02 * N / K)) for a pool of N samples and K classes.
+    """Return max(8, ceil(0.02 * N / K)) for a pool of N samples and K >= 1 classes.
 
     >>> default_m(8500, 5)
     34

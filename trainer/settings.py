@@ -19,7 +19,8 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         residual_share: the residual holds at most this share of the pool (0..1).
         class_residual_share: in every class at most this share of its samples is still wrong (0..1).
-        patience: so many rounds without a validation macro-F1 better by more than one standard error; 0 is off.
+        patience: so many rounds without a validation macro-F1 better by more than one standard error; 0 is off, and
+            so it is where samples are judged out of fold, since figures of few samples jump.
         rounds: budget of rounds.
         training_share: budget of samples: the training set holds at most this share of the pool (0..1].
     """

@@ -8,7 +8,7 @@ import numpy as np
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from edge_runtime.schemas import Lineage
-from trainer.calibrate import expected_calibration_error, temperature_of
+from trainer.calibrate import at_temperature, expected_calibration_error, temperature_of
 from trainer.export import FoldedNetwork, check_parity, folded_scores
 from trainer.judge import Judge, Judged
 from trainer.loop import LoopResult
@@ -74,6 +74,7 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
 
     Raises:
         ExportRefusedError: one decision of all differs.
+        ModelFolderError: onnxruntime cannot load the model.
     """
     rows = judge.judged_rows
     true_ids = table.class_ids[rows]
@@ -83,7 +84,9 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
     crops = table.pixels[rows]
     scores = Classifier(model, crop, len(table.classes)).scores(crops)
     parity = check_parity(folded_scores(folded, crops), scores)
-    return Calibrated(model, temperature, expected_calibration_error(scores, true_ids), parity, len(crops))
+    # Out of fold the shipped model has learnt from these rows; only the scores it was not trained for tell the error.
+    told = at_temperature(judged.validation_scores, temperature)
+    return Calibrated(model, temperature, expected_calibration_error(told, true_ids), parity, len(crops))
 
 
 def test_once(model: bytes, test: SampleTable, crop: CropSpec) -> Scores | None:
