@@ -5,6 +5,7 @@ Reads the pool and its ledger, writes nothing and draws nothing.
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ from trainer.sample_table import SampleTable
 from trainer.validation import plan_validation
 
 __all__ = ["Draw", "RunStory", "read_story", "sides_of_draw"]
+
+_RUN_ORIGINS: Final = ("import", "residual")  # the audit slice measures machines and is never part of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class RunStory:
 
     Attributes:
         inputs: what the run was made from.
-        table: train and validation samples.
+        table: train and validation samples, without the audit slice.
         in_pool: (N,) bool, rows that could be drawn.
         start: rows that the run began with: its base's training set, none for a fresh run.
         draws: of every round, in order.
@@ -76,10 +79,11 @@ def read_story(pool: Pool, result: RunResult) -> RunStory:
             f"pool {pool.path} was changed since run {result.run_key[:12]}: its report can only be written from the "
             "pool as it was"
         )
-    table = pool.load(("train", "validation"))
+    table = pool.load(("train", "validation"), origins=_RUN_ORIGINS)
     rounds = Ledger(pool, result.run_key, msgspec.json.encode(inputs).decode(), table.ids).rounds()
     if len(rounds) != len(result.rounds):
         raise ResumeError(f"pool {pool.path} holds {len(rounds)} rounds of a run of {len(result.rounds)}")
+    assert all(found.predicted_ids.size == len(table) for found in rounds), "a run judges every row of its table"
     in_pool = plan_validation(table).pool
     start = _rows_of(table, drawn_ids(pool, result.run_key, 0))
     training = np.zeros(len(table), np.bool_)

@@ -134,7 +134,7 @@ def ratio_axis(values: Sequence[float]) -> ValueAxis:
         values: at least one.
     """
     lowest, highest = max(0.0, min(values)), min(1.0, max(values))
-    step = _nice_step(max(highest - lowest, 0.02) / 3)
+    step = _nice_step(max(highest - lowest, 0.02) / 4)
     low = max(0.0, floor(lowest / step + 1e-9) * step)
     high = min(1.0, ceil(highest / step - 1e-9) * step)
     if high <= low:

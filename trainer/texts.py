@@ -119,8 +119,10 @@ class Say:
     rounds_heading = Phrase("Round by round", "逐轮变化")
     rounds_text = Phrase(
         "Each round draws samples around the class means from those still wrong, trains afresh, and tests all others "
-        "again. The upright line marks the round that ships.",
-        "每一轮都在仍判错的样本中、围绕各类别范数均值抽取样本，重新训练，再复测其余全部样本。竖线为最终采用的轮次。",
+        "again. The upright line marks the round whose training set ships. These are the rounds' own short fits; the "
+        "headline figures are the shipped model's.",
+        "每一轮都在仍判错的样本中、围绕各类别范数均值抽取样本，重新训练，再复测其余全部样本。竖线为最终采用其训练集的轮次。"
+        "曲线为各轮短训练的结果，页首数据为交付模型的结果。",
     )
     f1_chart = Phrase("Macro-F1 on validation, with one standard error", "验证集宏平均 F1（色带为一个标准误差）")
     worst_chart = Phrase("Worst class recall on validation", "验证集最差类别召回率")
