@@ -74,8 +74,9 @@ def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settin
         settings: for the mask mode and its margin.
 
     Returns:
-        Crops in the order of `objects`. The mask is the filled outer contour, widened by the margin where no neighbour
-        is; after reduction a pixel belongs to it when at least half of its block does.
+        Crops in the order of `objects`. The mask is the filled outer contour, widened by the margin where nothing else
+        was found, be it another object, an oversize one or dust: a crop does not depend on which others are cut with
+        it. After reduction a pixel belongs to the mask when at least half of its block does.
 
     Raises:
         CropError: the frame has another number of channels, or an object is larger than the window.
@@ -93,7 +94,7 @@ def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settin
     pad = window // 2  # the middle of a box lies inside the frame, so no window reaches further out
     x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2  # (N,), left edge in the padded frame
     y_px = objects.boxes_px[:, 1] + objects.boxes_px[:, 3] // 2
-    masks = _window_masks(frame.shape[:2], objects, settings.mask_margin_px, window, (x_px, y_px))  # (N, W, W)
+    masks = _window_masks(objects, settings.mask_margin_px, window, (x_px, y_px))  # (N, W, W)
     padded = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
     padded = padded.reshape(*padded.shape[:2], spec.channels)  # OpenCV drops a single channel
     windows = sliding_window_view(padded, (window, window), axis=(0, 1))[y_px, x_px]  # (N, C, W, W)
@@ -139,41 +140,44 @@ def unpack_crop(data: bytes, side_px: int, channels: int) -> tuple[NDArray[np.ui
     """Return pixels (S, S, C) uint8 and mask (S, S) bool from `pack_crop`'s bytes; both are new arrays.
 
     Raises:
-        CropError: the bytes are damaged or were packed with another side or number of channels.
+        CropError: the bytes are damaged, followed by others, or were packed with another side or number of channels.
+
+    Note:
+        Takes no more memory than the crop has, whatever the bytes would unpack to.
     """
     size = side_px * side_px * channels
     mask_size = (side_px * side_px + 7) // 8
+    inflater = zlib.decompressobj()
     try:
-        raw = zlib.decompress(data)
+        raw = inflater.decompress(data, size + mask_size + 1)
     except zlib.error as error:
         raise CropError(f"stored crop of {len(data)} bytes is damaged: {error}") from error
-    if len(raw) != size + mask_size:
-        raise CropError(f"stored crop has {len(raw)} bytes, {size + mask_size} are expected for side {side_px}")
+    if len(raw) != size + mask_size or not inflater.eof or inflater.unused_data:
+        raise CropError(
+            f"stored crop of {len(data)} bytes is not one of side {side_px} and {channels} channels, "
+            f"which has {size + mask_size} bytes"
+        )
     pixels = np.frombuffer(raw, np.uint8, size).reshape(side_px, side_px, channels).copy()
     bits = np.unpackbits(np.frombuffer(raw, np.uint8, offset=size), count=side_px * side_px)
     return pixels, bits.astype(np.bool_).reshape(side_px, side_px)
 
 
 def _window_masks(
-    shape: tuple[int, int],
-    objects: Objects,
-    margin_px: int,
-    window: int,
-    corners: tuple[NDArray[np.int32], NDArray[np.int32]],
+    objects: Objects, margin_px: int, window: int, corners: tuple[NDArray[np.int32], NDArray[np.int32]]
 ) -> NDArray[np.bool_]:
-    """Return (N, W, W) bool: each object's filled contour, widened by the margin but never into a neighbour."""
+    """Return (N, W, W) bool: each object's filled contour, widened by the margin where the frame holds nothing else."""
     pad = window // 2
-    labels = np.zeros((shape[0] + 2 * pad, shape[1] + 2 * pad), np.int32)
+    x_px, y_px = corners
+    height, width = objects.foreground.shape
+    labels = np.zeros((height + 2 * pad, width + 2 * pad), np.int32)
     for label, contour in enumerate(objects.contours, start=1):
         cv2.drawContours(labels, [contour], -1, label, cv2.FILLED, offset=(pad, pad))
-    x_px, y_px = corners
     windows = sliding_window_view(labels, (window, window))[y_px, x_px]  # (N, W, W)
     own = np.asarray(windows == np.arange(1, len(objects) + 1, dtype=np.int32)[:, None, None], np.bool_)
     if margin_px == 0:
         return own
-    inside = np.zeros(labels.shape, np.uint8)  # margins end at the frame's border
-    inside[pad : pad + shape[0], pad : pad + shape[1]] = 1
-    free = sliding_window_view(inside, (window, window))[y_px, x_px].astype(np.bool_) & (windows == 0)
+    taken = cv2.copyMakeBorder(objects.foreground, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=255)
+    free = sliding_window_view(taken, (window, window))[y_px, x_px] == 0  # margins end at the frame's border
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin_px + 1, 2 * margin_px + 1))
     widened = np.stack([cv2.dilate(mask, kernel) for mask in own.view(np.uint8)]).astype(np.bool_)
     return np.asarray(own | (widened & free), np.bool_)

@@ -73,6 +73,13 @@ class Decisions:
             np.zeros((0, side, side), np.bool_),
         )
 
+    @staticmethod
+    def concat(parts: Sequence["Decisions"]) -> "Decisions":
+        """Return the decisions of one or more parts of one camera's stream, one after the other."""
+        names = [field.name for field in fields(Decisions) if field.name != "camera"]
+        columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return Decisions(parts[0].camera, *columns)
+
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> "Decisions":
         """Return the decisions where `keep` is true, or at these indices, in that order."""
         columns = (getattr(self, field.name)[keep] for field in fields(self) if field.name != "camera")

@@ -3,12 +3,14 @@
 Replay, tests, the virtual machine and the demo use it. Same recording and same model give the same digest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions, Pulses
+from edge_runtime.errors import ConfigError
 from edge_runtime.line_scan import Block, LineScan, View
 from edge_runtime.model import Classifier, ModelFolder
 from edge_runtime.pipeline import Sorter, sort_view
@@ -37,24 +39,30 @@ class InlineSorter:
         self._next_line = 0
 
     def sort_block(self, block: Block) -> Sorted:
-        """Sort the next lines of an endless scene; objects that may go on in the next block wait for it.
+        """Sort the next lines of an endless scene; objects of a step that is not yet complete wait for it.
 
         Raises:
+            ConfigError: the recipe takes each picture as one object: an endless scene is none.
             FrameError: lines are missing before the block, or the width changed.
             CropError: the block has another number of channels than the recipe.
         """
-        view, self._tail = self._scan.view(self._tail, block)
-        return self._sort(view)
+        if self._sorter.recipe.segment.mask == "full":
+            raise ConfigError('segment.mask is "full", but blocks of an endless scene are no pictures: use "object"')
+        views, self._tail = self._scan.views(self._tail, block)
+        return self._sort(views)
 
     def finish(self) -> Sorted:
-        """Sort what is left at the end of an endless scene."""
+        """Sort what is left at the end of an endless scene; the next block begins a new one.
+
+        Raises:
+            CropError: the scene has another number of channels than the recipe.
+        """
         if self._tail is None:
-            none = Decisions.empty(self._sorter.camera.name, self._sorter.recipe.crop, len(self._sorter.recipe.classes))
-            return Sorted(none, schedule(none, self._machine, self._sorter.camera))
+            return self._sort([])
         empty = Block(self._tail.end_line, self._tail.pixels[:0])
-        view, _ = self._scan.view(self._tail, empty, is_last=True)
+        views, _ = self._scan.views(self._tail, empty, is_last=True)
         self._tail = None
-        return self._sort(view)
+        return self._sort(views)
 
     def sort_frame(self, frame: NDArray[np.uint8]) -> Sorted:
         """Sort an area frame (H, W, C) uint8: all its objects are complete; lines count on from frame to frame.
@@ -64,11 +72,13 @@ class InlineSorter:
         """
         first, height = self._next_line, int(frame.shape[0])
         self._next_line += height
-        return self._sort(View(first, frame, first, first + height))
+        return self._sort([View(first, frame, first, first + height)])
 
-    def _sort(self, view: View) -> Sorted:
-        decisions = sort_view(view, self._sorter)
-        return Sorted(decisions, schedule(decisions, self._machine, self._sorter.camera))
+    def _sort(self, views: Sequence[View]) -> Sorted:
+        recipe, camera = self._sorter.recipe, self._sorter.camera
+        parts = [sort_view(view, self._sorter) for view in views]
+        decisions = Decisions.concat(parts or [Decisions.empty(camera.name, recipe.crop, len(recipe.classes))])
+        return Sorted(decisions, schedule(decisions, self._machine, camera))
 
 
 def make_sorter(folder: ModelFolder, classifier: Classifier, camera: Camera, recipe: Recipe | None = None) -> Sorter:

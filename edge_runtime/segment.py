@@ -54,12 +54,14 @@ class Objects:
         boxes_px: (N, 4) int32: x, y, width, height.
         areas_px: (N,) int64, pixels inside the filled contour's polygon, at least 1.
         last_columns_px: (N,) int32, leftmost column of the last row.
+        foreground: (H, W) uint8 of the whole picture, not 0 where anything was found: these objects, others, dust.
     """
 
     contours: tuple[NDArray[np.int32], ...]
     boxes_px: NDArray[np.int32]
     areas_px: NDArray[np.int64]
     last_columns_px: NDArray[np.int32]
+    foreground: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.contours)
@@ -70,9 +72,10 @@ class Objects:
         return self.boxes_px[:, 1] + self.boxes_px[:, 3] - 1
 
     def select(self, keep: NDArray[np.bool_]) -> "Objects":
-        """Return the objects where `keep`, (N,) bool, is true, in the same order."""
+        """Return the objects where `keep`, (N,) bool, is true, in the same order, on the same foreground."""
         contours = tuple(self.contours[i] for i in np.flatnonzero(keep))
-        return Objects(contours, self.boxes_px[keep], self.areas_px[keep], self.last_columns_px[keep])
+        boxes_px, areas_px, last_columns_px = self.boxes_px[keep], self.areas_px[keep], self.last_columns_px[keep]
+        return Objects(contours, boxes_px, areas_px, last_columns_px, self.foreground)
 
 
 def gray_levels(frame: NDArray[np.uint8], channel: str) -> NDArray[np.uint8]:
@@ -114,10 +117,11 @@ def segment(frame: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
     """
     if settings.mask == "full":
         return _whole_picture(frame.shape[0], frame.shape[1])
-    contours, _ = cv2.findContours(foreground(frame, settings), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    found = foreground(frame, settings)
+    contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     measured = [_measure(np.asarray(contour, np.int32)) for contour in contours]
     kept = sorted((m for m in measured if m[2] >= settings.min_area_px), key=lambda m: (m[1][1] + m[1][3], m[3]))
-    return _pack(kept)
+    return _pack(kept, found)
 
 
 _Measured = tuple[NDArray[np.int32], tuple[int, int, int, int], int, int]
@@ -132,15 +136,17 @@ def _measure(contour: NDArray[np.int32]) -> _Measured:
     return contour, (x, y, width, height), area, last_column
 
 
-def _pack(measured: list[_Measured]) -> Objects:
+def _pack(measured: list[_Measured], found: NDArray[np.uint8]) -> Objects:
     return Objects(
         tuple(m[0] for m in measured),
         np.array([m[1] for m in measured], np.int32).reshape(-1, 4),
         np.array([m[2] for m in measured], np.int64),
         np.array([m[3] for m in measured], np.int32),
+        found,
     )
 
 
 def _whole_picture(height: int, width: int) -> Objects:
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.int32).reshape(4, 1, 2)
-    return _pack([(corners, (0, 0, width, height), width * height, 0)])
+    whole = np.full((height, width), 255, np.uint8)
+    return _pack([(corners, (0, 0, width, height), width * height, 0)], whole)
