@@ -1,0 +1,133 @@
+"""The norm is exact integer arithmetic over the object's own pixels, whatever holds or surrounds them."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from edge_runtime.errors import ConfigError, CropError
+from edge_runtime.norm import Q16_ONE, ClassNorms, NormSpec, check_norm_spec, class_norms, norm_q16, norm_sums
+
+Samples = tuple[NDArray[np.uint8], NDArray[np.bool_], NormSpec]
+NORMS = st.lists(st.integers(0, Q16_ONE), max_size=40)
+
+
+@st.composite
+def samples(draw: st.DrawFn, *, least: int = 1) -> Samples:
+    """Crops with 0 outside of masks that are not empty, and weights that fit them."""
+    count, side, channels = draw(st.integers(least, 5)), draw(st.integers(1, 9)), draw(st.integers(1, 5))
+    masks = draw(hnp.arrays(np.bool_, (count, side, side)))
+    masks[:, draw(st.integers(0, side - 1)), draw(st.integers(0, side - 1))] = True
+    crops = draw(hnp.arrays(np.uint8, (count, side, side, channels))) * masks[..., None]
+    weights = draw(st.lists(st.integers(0, 127), min_size=channels, max_size=channels).filter(any) | st.just([]))
+    return crops, masks, NormSpec(channel_weights=tuple(weights))
+
+
+def norms(crops: NDArray[np.uint8], masks: NDArray[np.bool_], spec: NormSpec) -> list[int]:
+    return [int(norm) for norm in norm_q16(*norm_sums(crops, masks, spec))]
+
+
+@given(samples())
+def test_norm_equals_plain_integers_of_any_size(sample: Samples) -> None:
+    crops, masks, spec = sample
+    weights = spec.channel_weights or (1,) * crops.shape[3]
+    expected = []
+    for crop, mask in zip(crops.tolist(), masks.tolist(), strict=True):
+        pixels = [pixel for row in crop for pixel in row]
+        inside = sum(sum(row) for row in mask)
+        numerator = sum(weight * value for pixel in pixels for weight, value in zip(weights, pixel, strict=True))
+        expected.append((65536 * numerator) // (255 * inside * sum(weights)))
+    assert norms(*sample) == expected
+
+
+@given(samples())
+def test_norm_lies_between_0_and_one(sample: Samples) -> None:
+    assert all(0 <= norm <= Q16_ONE for norm in norms(*sample))
+
+
+@given(samples())
+def test_background_and_place_in_the_window_do_not_count(sample: Samples) -> None:
+    crops, masks, spec = sample
+    room = ((0, 0), (3, 1), (0, 4))
+    assert norms(np.pad(crops, (*room, (0, 0))), np.pad(masks, room), spec) == norms(crops, masks, spec)
+
+
+@given(samples(), st.sampled_from([1, 2, (1, 2)]))
+def test_flips_do_not_count(sample: Samples, axis: int | tuple[int, int]) -> None:
+    crops, masks, spec = sample
+    assert norms(np.flip(crops, axis), np.flip(masks, axis), spec) == norms(crops, masks, spec)
+
+
+@given(samples(least=2), st.randoms(use_true_random=False), st.integers(1, 4))
+def test_any_order_and_chunking_gives_the_same_bits(sample: Samples, random: Random, chunk: int) -> None:
+    crops, masks, spec = sample
+    order = list(range(len(crops)))
+    random.shuffle(order)
+    chunked = [
+        norm
+        for start in range(0, len(order), chunk)
+        for norm in norms(crops[order[start : start + chunk]], masks[order[start : start + chunk]], spec)
+    ]
+    assert chunked == [norms(*sample)[row] for row in order]
+
+
+def test_uniform_object_has_its_value_as_norm_rounded_down() -> None:
+    crops = np.repeat(np.arange(256, dtype=np.uint8), 27).reshape(256, 3, 3, 3)
+    expected = [65536 * value // 255 for value in range(256)]
+    assert norms(crops, np.ones((256, 3, 3), np.bool_), NormSpec()) == expected
+
+
+def test_largest_crop_that_the_guard_allows_is_exact() -> None:
+    spec = NormSpec(channel_weights=(127,))
+    check_norm_spec(spec, 257, 1)
+    crops = np.full((1, 257, 257, 1), 255, np.uint8)
+    numerators, denominators = norm_sums(crops, np.ones((1, 257, 257), np.bool_), spec)
+    assert int(numerators[0]) == 257 * 257 * 255 * 127
+    assert norm_q16(numerators, denominators).tolist() == [Q16_ONE]
+
+
+def test_sum_that_could_leave_32_bits_is_refused() -> None:
+    with pytest.raises(ConfigError, match="norm sum may reach 2155675140, the limit is 2147483647"):
+        check_norm_spec(NormSpec(channel_weights=(127,)), 258, 1)
+
+
+@given(st.integers(8, 512), st.integers(1, 32), st.integers(1, 127))
+def test_guard_is_the_inequality_it_states(side_px: int, channels: int, weight: int) -> None:
+    spec = NormSpec(channel_weights=(weight,) * channels)
+    if side_px * side_px * channels * 255 * weight < 2**31:
+        check_norm_spec(spec, side_px, channels)
+        assert spec.weights(channels).tolist() == [weight] * channels
+    else:
+        with pytest.raises(ConfigError, match="norm sum may reach"):
+            check_norm_spec(spec, side_px, channels)
+
+
+def test_empty_mask_is_an_error_that_names_the_crop() -> None:
+    masks = np.ones((3, 2, 2), np.bool_)
+    masks[1] = False
+    with pytest.raises(CropError, match="crop 1 of 3 has an empty mask"):
+        norm_sums(np.zeros((3, 2, 2, 1), np.uint8), masks, NormSpec())
+
+
+def test_no_crops_have_no_norms() -> None:
+    assert norms(np.zeros((0, 4, 4, 3), np.uint8), np.zeros((0, 4, 4), np.bool_), NormSpec()) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "why"), [((1, 1), "has 2 entries for 3 channels"), ((0, 0, 0), "are all 0: at least one")]
+)
+def test_weights_that_do_not_fit_are_refused(weights: tuple[int, ...], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        NormSpec(channel_weights=weights).weights(3)
+
+
+@given(NORMS, NORMS)
+def test_class_norms_of_parts_add_up_to_those_of_all(first: list[int], second: list[int]) -> None:
+    parts = [class_norms(np.array(values, np.int64)) for values in (first, second)]
+    both = first + second
+    assert parts[0].plus(parts[1]) == class_norms(np.array(both, np.int64))
+    assert parts[0].plus(parts[1]) == ClassNorms(len(both), sum(both), sum(norm * norm for norm in both))

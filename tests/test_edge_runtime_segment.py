@@ -1,0 +1,151 @@
+"""Objects are found by the recipe's threshold, in one order, holes filled, dust left out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from strategies import draw_shape, scenes, segment_settings
+
+from edge_runtime.segment import SegmentSettings, foreground, gray_levels, segment
+
+PLAIN = SegmentSettings(blur_px=1, min_area_px=1)
+
+
+def dark_frame(height: int = 30, width: int = 40) -> NDArray[np.uint8]:
+    return np.zeros((height, width, 3), np.uint8)
+
+
+@settings(deadline=None)
+@given(scenes(heights=st.integers(1, 80)), segment_settings())
+def test_order_is_by_last_row_then_by_the_column_where_it_begins(
+    scene: NDArray[np.uint8], chosen: SegmentSettings
+) -> None:
+    objects = segment(scene, chosen)
+    keys = list(zip(objects.last_rows_px.tolist(), objects.last_columns_px.tolist(), strict=True))
+    assert keys == sorted(set(keys))
+
+
+@settings(deadline=None)
+@given(scenes(heights=st.integers(1, 80)), segment_settings())
+def test_last_row_and_column_are_a_pixel_of_the_object(scene: NDArray[np.uint8], chosen: SegmentSettings) -> None:
+    objects = segment(scene, chosen)
+    for (x, y, width, height), column in zip(objects.boxes_px.tolist(), objects.last_columns_px.tolist(), strict=True):
+        assert x <= column < x + width
+        assert objects.foreground[y + height - 1, column] == 255
+        assert column == x or objects.foreground[y + height - 1, column - 1] == 0
+
+
+@settings(deadline=None)
+@given(scenes(heights=st.integers(1, 80)), segment_settings())
+def test_no_object_is_smaller_than_the_least_area(scene: NDArray[np.uint8], chosen: SegmentSettings) -> None:
+    assert (segment(scene, chosen).areas_px >= chosen.min_area_px).all()
+
+
+@settings(deadline=None)
+@given(scenes(heights=st.integers(1, 60)), segment_settings())
+def test_dark_objects_on_bright_are_found_like_bright_ones_on_dark(
+    scene: NDArray[np.uint8], chosen: SegmentSettings
+) -> None:
+    """At the mirrored threshold: bright lies above it, dark at or below it. One channel, for grey is rounded."""
+    bright = SegmentSettings(channel="red", threshold=60, blur_px=chosen.blur_px, min_area_px=chosen.min_area_px)
+    dark = SegmentSettings(
+        channel="red", polarity="dark", threshold=194, blur_px=chosen.blur_px, min_area_px=chosen.min_area_px
+    )
+    assert segment(255 - scene, dark).boxes_px.tolist() == segment(scene, bright).boxes_px.tolist()
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 100, 254, 255])
+def test_bright_lies_above_the_threshold_and_dark_at_or_below_it(threshold: int) -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    frame = np.repeat(levels, 3).reshape(1, 256, 3)
+    bright = SegmentSettings(threshold=threshold, blur_px=1)
+    dark = SegmentSettings(threshold=threshold, blur_px=1, polarity="dark")
+    assert (foreground(frame, bright)[0] == 255).tolist() == (levels > threshold).tolist()
+    assert (foreground(frame, dark)[0] == 255).tolist() == (levels <= threshold).tolist()
+
+
+def test_holes_are_filled_and_what_is_in_them_is_no_object() -> None:
+    frame = dark_frame()
+    draw_shape(frame, ("box", 5, 5, 20, 20, 200))
+    frame[8:22, 8:22] = 0
+    frame[12:16, 12:16] = 200
+    objects = segment(frame, PLAIN)
+    assert objects.boxes_px.tolist() == [[5, 5, 20, 20]]
+    assert objects.areas_px.tolist() == [400]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 7), (7, 1), (2, 2), (5, 3), (20, 20)])
+def test_area_of_a_box_is_its_number_of_pixels(width: int, height: int) -> None:
+    frame = dark_frame()
+    frame[3 : 3 + height, 4 : 4 + width] = 200
+    assert segment(frame, PLAIN).areas_px.tolist() == [width * height]
+
+
+def test_dust_is_left_out_at_exactly_the_least_area() -> None:
+    frame = dark_frame()
+    frame[2:6, 2:6] = 200  # 16 pixels
+    frame[20:23, 2:7] = 200  # 15 pixels
+    assert segment(frame, SegmentSettings(blur_px=1, min_area_px=16)).boxes_px.tolist() == [[2, 2, 4, 4]]
+    assert len(segment(frame, SegmentSettings(blur_px=1, min_area_px=15))) == 2
+
+
+def test_objects_at_every_border_are_found_with_their_whole_box() -> None:
+    frame = dark_frame()
+    for box in ((0, 0, 5, 5), (35, 0, 5, 5), (0, 25, 5, 5), (35, 25, 5, 5)):
+        draw_shape(frame, ("box", *box, 200))
+    assert segment(frame, PLAIN).boxes_px.tolist() == [[0, 0, 5, 5], [35, 0, 5, 5], [0, 25, 5, 5], [35, 25, 5, 5]]
+
+
+def test_frame_full_of_object_is_one_object() -> None:
+    assert segment(dark_frame() + 200, PLAIN).boxes_px.tolist() == [[0, 0, 40, 30]]
+
+
+def test_empty_frame_has_no_objects() -> None:
+    objects = segment(dark_frame(), PLAIN)
+    assert (len(objects), objects.boxes_px.shape, objects.last_rows_px.shape) == (0, (0, 4), (0,))
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_full_mask_takes_the_whole_picture_as_the_one_object(height: int, width: int) -> None:
+    objects = segment(np.zeros((height, width, 3), np.uint8), SegmentSettings(mask="full", min_area_px=10_000))
+    assert objects.boxes_px.tolist() == [[0, 0, width, height]]
+    assert objects.areas_px.tolist() == [height * width]
+    assert (objects.foreground == 255).all()
+
+
+def test_pixels_that_touch_by_a_corner_are_one_object() -> None:
+    frame = dark_frame()
+    frame[5, 5] = frame[6, 6] = 200
+    assert segment(frame, PLAIN).boxes_px.tolist() == [[5, 5, 2, 2]]
+
+
+def test_median_removes_a_single_bright_pixel() -> None:
+    frame = dark_frame()
+    frame[5, 5] = 255
+    assert len(segment(frame, SegmentSettings(blur_px=1, min_area_px=1))) == 1
+    assert len(segment(frame, SegmentSettings(blur_px=3, min_area_px=1))) == 0
+
+
+@pytest.mark.parametrize(("channel", "level"), [("blue", 10), ("green", 20), ("red", 30)])
+def test_channels_are_bgr(channel: str, level: int) -> None:
+    frame = np.empty((2, 2, 3), np.uint8)
+    frame[:] = (10, 20, 30)
+    assert gray_levels(frame, channel).tolist() == [[level] * 2] * 2
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 5])
+def test_grey_of_other_than_three_bands_is_the_first(bands: int) -> None:
+    frame = np.arange(2 * 2 * bands, dtype=np.uint8).reshape(2, 2, bands)
+    assert gray_levels(frame, "gray").tolist() == frame[:, :, 0].tolist()
+
+
+def test_selected_objects_keep_order_and_foreground() -> None:
+    frame = dark_frame()
+    for x in (2, 12, 22):
+        draw_shape(frame, ("box", x, 5, 5, 5, 200))
+    objects = segment(frame, PLAIN)
+    some = objects.select(np.array([True, False, True]))
+    assert some.boxes_px[:, 0].tolist() == [2, 22]
+    assert [contour[:, 0, 0].min() for contour in some.contours] == [2, 22]
+    assert some.foreground is objects.foreground
