@@ -134,7 +134,7 @@ def ratio_axis(values: Sequence[float]) -> ValueAxis:
         values: at least one.
     """
     lowest, highest = max(0.0, min(values)), min(1.0, max(values))
-    step = _nice_step(max(highest - lowest, 0.02) / 4)
+    step = _nice_step(max(highest - lowest, 0.02) / 5)
     low = max(0.0, floor(lowest / step + 1e-9) * step)
     high = min(1.0, ceil(highest / step - 1e-9) * step)
     if high <= low:
@@ -148,7 +148,7 @@ def count_axis(values: Sequence[float]) -> ValueAxis:
     Args:
         values: at least one, all >= 0.
     """
-    step = max(1.0, _nice_step(max(*values, 1.0) / 4))
+    step = max(1.0, _nice_step(max(*values, 1.0) / 5))
     return _axis(0.0, ceil(max(*values, 1.0) / step - 1e-9) * step, step, 0)
 
 
