@@ -26,11 +26,9 @@ def fields_of(value: msgspec.Struct, other: msgspec.Struct) -> list[msgspec.Stru
 
 def changed_settings() -> list[RunInputs]:
     settings = RunSettings()
-    changes: list[dict[str, object]] = [
-        *({"fit": fit} for fit in fields_of(settings.fit, OTHER_FIT)),
-        *({"stop": stop} for stop in fields_of(settings.stop, OTHER_STOP)),
-        *({"seed": 1}, {"m": 5}, {"take_new": True}),
-    ]
+    changes: list[dict[str, object]] = [{"seed": 1}, {"m": 5}, {"take_new": True}]
+    changes += [{"fit": fit} for fit in fields_of(settings.fit, OTHER_FIT)]
+    changes += [{"stop": stop} for stop in fields_of(settings.stop, OTHER_STOP)]
     return [msgspec.structs.replace(INPUTS, settings=msgspec.structs.replace(settings, **one)) for one in changes]
 
 

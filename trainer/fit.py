@@ -5,7 +5,7 @@ The path is short on purpose: draw a batch, augment, forward, backward, step. De
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -21,7 +21,9 @@ from trainer.network import CropNetwork, NetworkSize, make_network
 
 __all__ = ["FitSettings", "TrainingSet", "fit_network", "use_threads"]
 
-_CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
+_CHECK_EVERY: Final = 50  # steps between looks at the loss: each look waits for the device
+_WARM_UP: Final = 0.2  # of the steps, with a rising learning rate
+_LEAST_SCHEDULE: Final = 6  # steps: with 5 the warm-up would last 0 steps and torch divide by it
 
 
 class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,7 +116,7 @@ def _fit(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=max(2, steps), pct_start=0.2
+        optimiser, settings.learning_rate, total_steps=max(_LEAST_SCHEDULE, steps), pct_start=_WARM_UP
     )
     module, optimiser = fabric.setup(network, optimiser)
     samples = torch.from_numpy(data.pixels)  # (N, S, S, C) uint8
