@@ -1,4 +1,4 @@
-"""TOML files to frozen structs, with errors that name file, key and the nearest valid key.
+"""TOML files to frozen structs, with errors that name file, line, key and the nearest valid key.
 
 Precedence: default < file < --set key=value. Knows no particular settings: the structs carry types and ranges.
 
@@ -9,12 +9,15 @@ Precedence: default < file < --set key=value. Knows no particular settings: the 
 1500.0
 """
 
+import copy
 import difflib
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -23,8 +26,14 @@ from edge_runtime.errors import ConfigError
 __all__ = ["apply_overrides", "decode_settings", "load_settings", "read_toml", "to_toml"]
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
-_UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]+)`(?: - at `\$(?P<path>[^`]*)`)?")
-_PATH = re.compile(r"`\$(?P<path>[^`]*)`")
+_Keys = tuple[
+    str, ...
+]  # from the root to a value; entries of an array of tables by their number: ("class", "0", "name")
+_FIELD: Final = re.compile(r"(?P<what>unknown|missing required) field `(?P<key>[^`]+)`")
+_PATH: Final = re.compile(r" - at `\$(?P<path>[^`]*)`")
+_PATH_PART: Final = re.compile(r"[^.\[\]]+")
+_HEADER: Final = re.compile(r"\s*(?P<open>\[\[?)\s*(?P<names>[^\[\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_ENTRY: Final = re.compile(r"\s*(?P<names>[\w.\- \"']+?)\s*=")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -33,12 +42,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, unreadable or not TOML; the message has the line.
     """
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return _parse(_read_text(path), path)
 
 
 def apply_overrides(tables: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -50,7 +54,7 @@ def apply_overrides(tables: Mapping[str, Any], overrides: Iterable[str]) -> dict
     >>> apply_overrides({"belt": {"speed": 1}}, ["belt.speed=2.5", "name=rice"])
     {'belt': {'speed': 2.5}, 'name': 'rice'}
     """
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in tables.items()}
+    result = copy.deepcopy(dict(tables))
     for text in overrides:
         key, separator, value = text.partition("=")
         if not separator or not key.strip():
@@ -74,21 +78,27 @@ def decode_settings(tables: Mapping[str, Any], kind: type[_Settings], name: str)
         name: what to call the source in messages, usually its path.
 
     Raises:
-        ConfigError: an unknown key (with the nearest valid one), a wrong type, or a value out of range.
+        ConfigError: an unknown key (with the nearest valid one), a missing key, a wrong type, a value out of range,
+            infinite or not a number.
     """
-    try:
-        return msgspec.convert(tables, kind)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{name}: {_explain(str(error), kind)}") from error
+    return _convert(tables, kind, lambda _: name)
 
 
 def load_settings(path: Path, kind: type[_Settings], overrides: Iterable[str] = ()) -> _Settings:
     """Read settings from a TOML file, overridden by `key=value` texts.
 
     Raises:
-        ConfigError: the file or an override is wrong; see `read_toml`, `apply_overrides` and `decode_settings`.
+        ConfigError: the file or an override is wrong; see `read_toml`, `apply_overrides` and `decode_settings`. The
+            message names the line of the file, or the override.
     """
-    return decode_settings(apply_overrides(read_toml(path), overrides), kind, str(path))
+    text, overrides = _read_text(path), tuple(overrides)
+
+    def place(keys: _Keys) -> str:
+        line = _line_of(text, keys)
+        override = _override_of(overrides, keys, is_in_file=line is not None)
+        return f"--set {override}" if override else f"{path}, line {line}" if line else str(path)
+
+    return _convert(apply_overrides(_parse(text, path), overrides), kind, place)
 
 
 def to_toml(settings: msgspec.Struct) -> str:
@@ -111,26 +121,138 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _explain(message: str, kind: type[msgspec.Struct]) -> str:
-    unknown = _UNKNOWN.search(message)
-    if unknown is None:
-        where = _PATH.search(message)
-        key = where["path"].lstrip(".") if where else ""
-        return f"key {key}: {message.split(' - at ', maxsplit=1)[0]}" if key else message
-    path = (unknown["path"] or "").lstrip(".")
-    near = difflib.get_close_matches(unknown["key"], sorted(_all_keys(kind)), n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; known keys: {', '.join(sorted(_all_keys(kind)))}"
-    return f"unknown key {path + '.' if path else ''}{unknown['key']}{hint}"
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def _all_keys(kind: type[msgspec.Struct]) -> set[str]:
-    keys = set()
-    for field in msgspec.structs.fields(kind):
-        keys.add(field.encode_name)
-        for part in (field.type, *getattr(field.type, "__args__", ())):
-            if isinstance(part, type) and issubclass(part, msgspec.Struct):
-                keys |= _all_keys(part)
-    return keys
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
+def _convert(tables: Mapping[str, Any], kind: type[_Settings], place: Callable[[_Keys], str]) -> _Settings:
+    for keys, value in _floats(tables, ()):
+        if not math.isfinite(value):
+            raise ConfigError(f"{place(keys)}: key {_dotted(keys)} is {value}: give a finite number")
+    try:
+        return msgspec.convert(tables, kind)
+    except msgspec.ValidationError as error:
+        keys, message = _explain(str(error), kind, tables)
+        raise ConfigError(f"{place(keys)}: {message}") from error
+
+
+def _floats(value: Any, keys: _Keys) -> Iterator[tuple[_Keys, float]]:
+    """Yield every float below a value."""
+    match value:
+        case float():
+            yield keys, value
+        case Mapping():
+            for key, item in value.items():
+                yield from _floats(item, (*keys, key))
+        case list() | tuple():
+            for number, item in enumerate(value):
+                yield from _floats(item, (*keys, str(number)))
+        case _:
+            pass
+
+
+def _explain(message: str, kind: type[msgspec.Struct], tables: Mapping[str, Any]) -> tuple[_Keys, str]:
+    """Return where the fault is and what it is, from msgspec's message."""
+    path = _PATH.search(message)
+    keys = tuple(_PATH_PART.findall(path["path"])) if path else ()
+    fault = _FIELD.search(message)
+    if fault is None:
+        expected = message.partition(" - at ")[0]
+        value, choices = _value_at(tables, keys), get_args(_type_at(kind, keys))
+        hint = f": one of {', '.join(map(str, choices))}" if get_origin(_type_at(kind, keys)) is Literal else ""
+        return keys, f"key {_dotted(keys)} = {value!r}: {expected}{hint}" if keys else message
+    if fault["what"] == "missing required":
+        return keys, f"key {_dotted((*keys, fault['key']))} is missing"
+    keys = (*keys, fault["key"])
+    return keys, f"unknown key {_dotted(keys)}{_nearest(keys, kind)}"
+
+
+def _nearest(keys: _Keys, kind: type[msgspec.Struct]) -> str:
+    """Return the valid key that is most like an unknown one: of its own table, else of any."""
+    home = _type_at(kind, keys[:-1])
+    own = {name: name for name in (_fields(home) if isinstance(home, type) else {})}
+    for names in (own, dict(_all_keys(kind, ""))):
+        near = difflib.get_close_matches(keys[-1], sorted(names), n=1)
+        if near:
+            return f"; did you mean {names[near[0]]}?"
+    return f"; known keys: {', '.join(sorted(own))}"
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Return the types of a struct's keys, {} for any other type."""
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return {}
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+
+
+def _type_at(kind: Any, keys: _Keys) -> Any:
+    """Return the type that a path leads to, None where it leads out of the structs."""
+    for key in keys:
+        arguments = get_args(kind)
+        kind = arguments[0] if key.isdigit() and arguments else _fields(kind).get(key)
+    return kind
+
+
+def _all_keys(kind: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield every key below a struct with its dotted path."""
+    for key, field_type in _fields(kind).items():
+        yield key, prefix + key
+        for part in (field_type, *get_args(field_type)):
+            yield from _all_keys(part, f"{prefix}{key}.")
+
+
+def _value_at(tables: Any, keys: _Keys) -> Any:
+    for key in keys:
+        tables = tables[int(key)] if isinstance(tables, list | tuple) else tables[key]
+    return tables
+
+
+def _dotted(keys: _Keys) -> str:
+    return ".".join(f"[{key}]" if key.isdigit() else key for key in keys).replace(".[", "[")
+
+
+def _override_of(overrides: Sequence[str], keys: _Keys, *, is_in_file: bool) -> str | None:
+    """Return the last override that sets a key or a table around it; or one below it, where the file has none."""
+    found = None
+    for override in overrides:
+        path = tuple(override.partition("=")[0].strip().split("."))
+        if keys[: len(path)] == path or (not is_in_file and keys and path[: len(keys)] == keys):
+            found = override
+    return found
+
+
+def _line_of(text: str, keys: _Keys) -> int | None:
+    """Return the line where a key is set, else the line of the innermost table around it that has a header."""
+    tables: Counter[str] = Counter()  # headers of each array of tables so far
+    here: _Keys = ()
+    found = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        header, entry = _HEADER.match(line), _ENTRY.match(line)
+        if header:
+            names = _names(header)
+            if header["open"] == "[[":
+                tables[names[0]] += 1
+            here = (names[0], str(tables[names[0]] - 1), *names[1:]) if tables[names[0]] else names
+            found = number if here == keys[: len(here)] else found
+        elif entry and (*here, *_names(entry)) == keys[: len(here) + len(_names(entry))]:
+            return number
+    return found
+
+
+def _names(match: re.Match[str]) -> _Keys:
+    return tuple(name.strip().strip("\"'") for name in match["names"].split("."))
 
 
 def _toml_table(table: Mapping[str, Any], path: tuple[str, ...]) -> str:

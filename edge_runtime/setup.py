@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_runtime.config import apply_overrides, decode_settings, load_settings, read_toml
+from edge_runtime.config import load_settings
 from edge_runtime.errors import ConfigError
 from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
@@ -47,7 +47,7 @@ def open_sorter(
     classifier = make_classifier(folder)
     check_golden(folder, classifier)
     path = recipe or model / RECIPE_FILE
-    chosen = decode_settings(apply_overrides(read_toml(path), overrides), Recipe, str(path))
+    chosen = load_settings(path, Recipe, overrides)
     if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
         raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
