@@ -207,13 +207,13 @@ def test_text_that_is_not_utf8_is_an_error(tmp_path: Path) -> None:
         load_settings(tmp_path / "recipe.toml", Recipe)
 
 
-@given(st.binary(max_size=60))
+@given(data=st.binary(max_size=60))
 def test_any_bytes_are_refused_as_settings_without_a_class(
     data: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(data)
-    with pytest.raises(ConfigError, match="any.toml"):
+    with pytest.raises(ConfigError, match=r"any\.toml"):
         load_settings(path, Recipe)
 
 
