@@ -1,0 +1,318 @@
+"""A run end to end on made-up crops: what it leaves, that it repeats, resumes and continues, and what it refuses."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from trainer_runs import FEW, SAMPLES, SETTINGS, Spy, answers, books, go
+
+from edge_runtime.crop import CropSpec
+from edge_runtime.errors import StorageError
+from edge_runtime.model import Classifier, check_golden, load_model_folder, make_classifier
+from edge_runtime.schemas import DisplayName
+from edge_runtime.storage import sha256_hex
+from firmware_bridge.clock import ManualClock
+from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError
+from trainer.fit import FitSettings
+from trainer.ledger import drawn_ids
+from trainer.pool import Pool
+from trainer.rounds import best_round
+from trainer.run import RunPlan, load_result, load_timing, run
+from trainer.settings import StopSettings
+from trainer.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
+
+Fault = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    make_synthetic_pool(folder / "p.pool", SAMPLES)
+    go(folder)
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_run_leaves_a_model_folder_that_the_machine_accepts(finished: Path) -> None:
+    folder = load_model_folder(finished / "run" / "model")
+    result = load_result(finished / "run")
+    assert check_golden(folder, make_classifier(folder)) == 3 * 20
+    assert folder.card.classes == result.classes == ("good", "husk", "stone")
+    assert folder.card.model_id == result.model_id == sha256_hex(folder.model)
+    assert folder.card.macro_f1 == result.validation.macro_f1
+    assert folder.card.temperature == result.temperature
+    assert folder.card.lineage.run_key == result.run_key
+    assert (folder.card.lineage.rounds, folder.card.lineage.best_round) == (3, result.best_round)
+    assert (folder.card.lineage.m, folder.card.lineage.a, folder.card.lineage.b) == (6, 3, 3)
+    assert {name: norms.count for name, norms in folder.card.class_norms.items()} == dict.fromkeys(result.classes, 60)
+
+
+def test_rounds_grow_the_training_set_and_their_figures_fit_together(finished: Path) -> None:
+    result = load_result(finished / "run")
+    assert [r.number for r in result.rounds] == [1, 2, 3]
+    assert result.rounds[0].drawn == 18
+    assert (result.stop_reason, result.pool_samples, result.validated_on) == ("rounds_budget", 120, "split")
+    total = 0
+    for record in result.rounds:
+        total += record.drawn
+        classes = record.classes.values()
+        assert record.training_samples == total == sum(c.training for c in classes)
+        assert record.residual == sum(c.residual for c in classes)
+        assert record.drawn == sum(c.drawn for c in classes)
+        assert record.pool_accuracy == pytest.approx(1 - record.residual / (120 - total))
+        assert record.validation_samples == 60
+        model = (finished / "run" / f"round-{record.number:03}.onnx").read_bytes()
+        assert sha256_hex(model) == record.model_id
+    assert result.rounds[result.best_round - 1] == best_round(result.rounds)
+    assert result.training_samples == result.rounds[result.best_round - 1].training_samples
+
+
+def test_each_round_draws_only_what_the_last_model_got_wrong(finished: Path) -> None:
+    result = load_result(finished / "run")
+    with Pool.open(finished / "p.pool") as pool:
+        table = pool.load(("train", "validation"))
+        drawn = [set(drawn_ids(pool, result.run_key, number)) for number in range(4)]
+    for record in result.rounds[:-1]:
+        model = (finished / "run" / f"round-{record.number:03}.onnx").read_bytes()
+        predicted = Classifier(model, CropSpec(side_px=16), 3).scores(table.pixels).argmax(axis=1)
+        rows = zip(table.ids, table.splits, table.class_ids, predicted, strict=True)
+        wrong = {name for name, split, true, told in rows if split == "train" and true != told}
+        assert drawn[record.number + 1] - drawn[record.number] <= wrong
+        assert len(wrong - drawn[record.number]) == record.residual
+
+
+def test_test_samples_are_judged_once_and_never_drawn(finished: Path) -> None:
+    result = load_result(finished / "run")
+    with Pool.open(finished / "p.pool") as pool:
+        test = pool.load(["test"])
+        assert not set(test.ids) & set(drawn_ids(pool, result.run_key, 99))
+    folder = load_model_folder(finished / "run" / "model")
+    predicted = make_classifier(folder).scores(test.pixels).argmax(axis=1)
+    assert result.test is not None
+    assert result.test.samples == len(test) == 30
+    assert result.test.accuracy == pytest.approx(float((predicted == test.class_ids).mean()))
+
+
+def test_a_finished_run_returns_its_result_without_a_step(copied: Path) -> None:
+    spy, before = Spy(), answers(copied / "run")
+    assert go(copied, spy=spy) == load_result(copied / "run")
+    assert (spy.steps, spy.rounds, answers(copied / "run")) == ([], [], before)
+
+
+def test_a_run_repeated_elsewhere_gives_the_same_bytes_and_tells_every_step(finished: Path, tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    spy = Spy()
+    go(tmp_path, spy=spy)
+    assert answers(tmp_path / "run") == answers(finished / "run")
+    assert books(tmp_path / "p.pool") == books(finished / "p.pool")
+    assert spy.rounds == [1, 2, 3]
+    assert [done for _, done, _ in spy.steps[:12]] == list(range(1, 13))
+    assert len(spy.steps) in {3 * 12 + 20, 3 * 12 + 20 + 12}
+
+
+def _nothing(folder: Path) -> None:
+    (folder / "run" / "result.json").unlink()  # killed just before the last write
+
+
+def _lose_last_round(folder: Path) -> None:
+    _nothing(folder)
+    (folder / "run" / "round-003.onnx").unlink()
+
+
+def _damage_first_round(folder: Path) -> None:
+    _nothing(folder)
+    (folder / "run" / "round-001.onnx").write_bytes(b"torn")
+
+
+def _lose_model_folder(folder: Path) -> None:
+    _nothing(folder)
+    shutil.rmtree(folder / "run" / "model")
+
+
+@pytest.mark.parametrize(
+    ("fault", "again"),
+    [(_nothing, []), (_lose_last_round, [3]), (_damage_first_round, [1, 2, 3]), (_lose_model_folder, [])],
+)
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(
+    finished: Path, copied: Path, fault: Fault, again: list[int]
+) -> None:
+    fault(copied)
+    spy = Spy()
+    go(copied, spy=spy)
+    assert spy.rounds == again
+    assert answers(copied / "run") == answers(finished / "run")
+    assert books(copied / "p.pool") == books(finished / "p.pool")
+    assert len(load_timing(copied / "run").rounds) == 3
+
+
+def test_other_settings_in_the_same_folder_are_refused_by_name(copied: Path) -> None:
+    fit = msgspec.structs.replace(SETTINGS.fit, steps=13)
+    with pytest.raises(ResumeError, match=r"settings\.fit\.steps is 13, was 12; settings\.seed is 1, was 0"):
+        go(copied, msgspec.structs.replace(SETTINGS, fit=fit, seed=1))
+
+
+def test_a_changed_pool_in_the_same_folder_is_refused(copied: Path) -> None:
+    with Pool.open(copied / "p.pool") as pool:
+        pool.add_sample(synthetic_sample(0, "good", "new", ("train", 16), np.random.default_rng(5)))
+    with pytest.raises(ResumeError, match="pool_digest"):
+        go(copied)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"not json"])
+def test_a_damaged_folder_is_refused_and_names_the_file(copied: Path, content: bytes) -> None:
+    (copied / "run" / "run.json").write_bytes(content)
+    with pytest.raises(ResumeError, match=r"run\.json is damaged"):
+        go(copied)
+    (copied / "run" / "result.json").write_bytes(content)
+    with pytest.raises(ResumeError, match="holds no finished run"):
+        load_result(copied / "run")
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    shutil.copy(finished / "p.pool", tmp_path / "p.pool")
+    with pytest.raises(StorageError, match="cannot make the folder"):
+        go(tmp_path)
+
+
+def test_names_and_actions_reach_the_model_folder(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", FEW)
+    one_round = msgspec.structs.replace(SETTINGS, stop=StopSettings(rounds=1), fit=FitSettings("small", 2, 2, 8))
+    plan = RunPlan(tmp_path / "run", one_round, None, {"stone": DisplayName("Stone", "石子")}, {"stone": "eject"})
+    with Pool.open(tmp_path / "p.pool") as pool:
+        result = run(pool, plan, ManualClock(), Spy())
+    folder = load_model_folder(tmp_path / "run" / "model")
+    assert folder.card.display_names == {"stone": DisplayName("Stone", "石子"), "good": DisplayName("good", "good")}
+    assert [(rule.name, rule.action) for rule in folder.recipe.classes] == [("good", "accept"), ("stone", "eject")]
+    assert (result.validated_on, result.test, result.validation.samples) == ("folds", None, 58)
+    assert result.pool_samples == 58
+
+
+def test_out_of_fold_runs_do_not_stop_for_want_of_gain(tmp_path: Path) -> None:
+    """Figures of a few samples jump; patience of one round would end this run after its second."""
+    make_synthetic_pool(tmp_path / "p.pool", FEW)
+    stop = StopSettings(residual_share=0.0, class_residual_share=0.0, patience=1, rounds=3)
+    slow = FitSettings("small", 2, 2, 8, learning_rate=1e-6)
+    found = go(tmp_path, msgspec.structs.replace(SETTINGS, fit=slow, stop=stop))
+    assert (found.stop_reason, len(found.rounds)) == ("rounds_budget", 3)
+
+
+def add_from_machine(folder: Path, count: int) -> set[str]:
+    rng = np.random.default_rng(77)
+    names = set()
+    with Pool.open(folder / "p.pool") as pool:
+        for at in range(count):
+            made = synthetic_sample(2, "stone", f"machine/{at}", ("train", 16), rng)
+            pool.add_sample(replace(made, origin="residual", truth="T0"))
+            names.add(made.sample_id)
+    return names
+
+
+def test_a_continued_run_starts_from_its_base_and_draws_what_the_base_gets_wrong(copied: Path) -> None:
+    new = add_from_machine(copied, 30)
+    base = load_result(copied / "run")
+    spy = Spy()
+    result = go(copied, base=copied / "run", spy=spy)
+    model = (copied / "run" / f"round-{base.best_round:03}.onnx").read_bytes()
+    with Pool.open(copied / "p.pool") as pool:
+        table = pool.load(["train"])
+        start = set(drawn_ids(pool, result.run_key, 0))
+        first = set(drawn_ids(pool, result.run_key, 1)) - start
+        assert start == set(drawn_ids(pool, base.run_key, base.best_round))
+    predicted = Classifier(model, CropSpec(side_px=16), 3).scores(table.pixels).argmax(axis=1)
+    wrong = {name for name, true, told in zip(table.ids, table.class_ids, predicted, strict=True) if true != told}
+    assert first
+    assert first <= wrong - start
+    assert first & new or not wrong & new
+    assert result.rounds[0].training_samples == len(start) + len(first)
+    assert result.run_key != base.run_key
+    assert result.pool_samples == base.pool_samples + 30
+
+
+def test_a_continued_run_resumes_with_its_start(copied: Path) -> None:
+    add_from_machine(copied, 30)
+    go(copied, base=copied / "run")
+    before = answers(copied / "next")
+    (copied / "next" / "result.json").unlink()
+    (copied / "next" / "round-002.onnx").unlink()
+    go(copied, base=copied / "run")
+    assert answers(copied / "next") == before
+
+
+def test_take_new_starts_with_every_sample_from_machines(copied: Path) -> None:
+    new = add_from_machine(copied, 30)
+    result = go(copied, msgspec.structs.replace(SETTINGS, take_new=True, stop=StopSettings(rounds=1)), copied / "run")
+    base = load_result(copied / "run")
+    with Pool.open(copied / "p.pool") as pool:
+        assert set(drawn_ids(pool, result.run_key, 0)) == new | set(drawn_ids(pool, base.run_key, base.best_round))
+
+
+def test_a_sample_withdrawn_since_leaves_the_continued_training_set(copied: Path) -> None:
+    base = load_result(copied / "run")
+    with Pool.open(copied / "p.pool") as pool:
+        known = drawn_ids(pool, base.run_key, base.best_round)
+        pool.withdraw(known[0], who="ann", why="two grains", utc="2026-01-01T00:00:00+00:00")
+        result = run(pool, RunPlan(copied / "next", SETTINGS, copied / "run"), ManualClock(), Spy())
+        assert drawn_ids(pool, result.run_key, 0) == known[1:]
+
+
+def test_the_audit_slice_of_a_machine_is_in_no_figure_of_a_run(copied: Path) -> None:
+    """It measures machines: neither drawn, nor validated on, nor among the test samples."""
+    rng = np.random.default_rng(5)
+    with Pool.open(copied / "p.pool") as pool:
+        for at in range(9):
+            made = synthetic_sample(1, "good", f"machine/audit {at}", ("test", 16), rng)
+            pool.add_sample(replace(made, origin="audit", truth="T8"))
+    before = load_result(copied / "run")
+    with Pool.open(copied / "p.pool") as pool:
+        found = run(pool, RunPlan(copied / "other", SETTINGS), ManualClock(), Spy())
+    assert found.rounds == before.rounds
+    assert (found.validation, found.test, found.model_id) == (before.validation, before.test, before.model_id)
+
+
+def test_a_base_of_another_pool_or_a_changed_one_is_refused(copied: Path, tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", replace(SAMPLES, seed=1))
+    with pytest.raises(ResumeError, match="made with another pool"):
+        go(tmp_path, base=copied / "run")
+    (tmp_path / "two").mkdir()
+    make_synthetic_pool(tmp_path / "two" / "p.pool", FEW)
+    with pytest.raises(ResumeError, match="knows good, husk, stone; the pool holds good, stone"):
+        go(tmp_path / "two", base=copied / "run")
+    with pytest.raises(ResumeError, match="holds no finished run"):
+        go(copied, base=copied / "empty")
+    best = load_result(copied / "run").best_round
+    (copied / "run" / f"round-{best:03}.onnx").write_bytes(b"other")
+    with pytest.raises(ResumeError, match="it was changed"):
+        go(copied, base=copied / "run")
+    assert not (copied / "next").exists()
+
+
+def test_pools_without_enough_to_learn_are_refused_before_the_folder_is_taken(tmp_path: Path) -> None:
+    with Pool.open(tmp_path / "p.pool", create=True), pytest.raises(PoolError, match="is empty"):
+        go(tmp_path)
+    (tmp_path / "p.pool").unlink()
+    make_synthetic_pool(tmp_path / "p.pool", SyntheticSamples(("good",)))
+    with pytest.raises(NotEnoughClassesError, match="1 class"):
+        go(tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_group_on_two_sides_is_refused(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", FEW)
+    rng = np.random.default_rng(9)
+    with Pool.open(tmp_path / "p.pool") as pool:
+        pool.add_samples(
+            replace(synthetic_sample(0, "good", f"x{at}", (side, 16), rng), group="one grain")
+            for at, side in enumerate(("train", "test"))
+        )
+    with pytest.raises(LeakError, match="one grain"):
+        go(tmp_path)
