@@ -4,6 +4,7 @@ Every picture is either a frame or an entry of what is missing, with its reason;
 """
 
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import FrameError
+from edge_runtime.errors import FrameError, StorageError
 from edge_runtime.images import IMAGE_SUFFIXES, decode_picture
+from edge_runtime.storage import read_bytes
 
 __all__ = ["VIDEO_SUFFIXES", "Frame", "MissingFrame", "read_frames"]
 
@@ -44,17 +46,17 @@ def read_frames(source: Path) -> Iterator[Frame | MissingFrame]:
         source: a picture, a folder searched through all levels, a tar of pictures, or a video file.
 
     Raises:
-        FrameError: the source does not exist, is of no known kind, or holds no picture at all.
+        FrameError: the source does not exist, is of no known kind, is a damaged tar, or holds no picture at all.
     """
     frames: Iterator[Frame | MissingFrame]
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-        frames = (_frame(str(path.relative_to(source)), path.read_bytes()) for path in files)
+        frames = (_read_frame(str(path.relative_to(source)), path) for path in files)
     elif source.suffix.lower() in IMAGE_SUFFIXES and source.is_file():
-        frames = (_frame(source.name, source.read_bytes()) for _ in range(1))
+        frames = (_read_frame(source.name, source) for _ in range(1))
     elif source.suffix.lower() in VIDEO_SUFFIXES and source.is_file():
         frames = _video_frames(source)
-    elif source.is_file() and tarfile.is_tarfile(source):
+    elif source.is_file() and _is_tar(source):
         frames = _tar_frames(source)
     else:
         raise FrameError(f"{source} is no picture, folder, tar or video (or does not exist)")
@@ -66,6 +68,13 @@ def read_frames(source: Path) -> Iterator[Frame | MissingFrame]:
         raise FrameError(f"{source} holds no picture: PNG, JPEG, BMP or a video is expected")
 
 
+def _read_frame(name: str, path: Path) -> Frame | MissingFrame:
+    try:
+        return _frame(name, read_bytes(path))
+    except StorageError as error:
+        return MissingFrame(name, str(error))
+
+
 def _frame(name: str, data: bytes) -> Frame | MissingFrame:
     try:
         return Frame(name, decode_picture(data).pixels)
@@ -73,13 +82,23 @@ def _frame(name: str, data: bytes) -> Frame | MissingFrame:
         return MissingFrame(name, str(error))
 
 
+def _is_tar(source: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(source)
+    except (EOFError, zlib.error):  # compressed, and damaged so early that no first entry can be read
+        return True
+
+
 def _tar_frames(source: Path) -> Iterator[Frame | MissingFrame]:
-    with tarfile.open(source) as archive:
-        members = [m for m in archive.getmembers() if m.isfile() and Path(m.name).suffix.lower() in IMAGE_SUFFIXES]
-        for member in sorted(members, key=lambda m: m.name):
-            file = archive.extractfile(member)
-            assert file is not None  # isfile() above
-            yield _frame(member.name, file.read())
+    try:
+        with tarfile.open(source) as archive:
+            members = [m for m in archive.getmembers() if m.isfile() and Path(m.name).suffix.lower() in IMAGE_SUFFIXES]
+            for member in sorted(members, key=lambda m: m.name):
+                file = archive.extractfile(member)
+                assert file is not None  # isfile() above
+                yield _frame(member.name, file.read())
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise FrameError(f"{source} cannot be read to its end: {error}") from error
 
 
 def _video_frames(source: Path) -> Iterator[Frame | MissingFrame]:

@@ -20,6 +20,7 @@ __all__ = ["IMAGE_SUFFIXES", "MAX_SIDE_PX", "Picture", "decode_picture", "pictur
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 MAX_SIDE_PX: Final = 16384  # the widest line-scan cameras have 16k pixels; larger is a mistake or an attack
 _MAX_PIXELS: Final = 1 << 26  # 64 Mpx, 192 MiB decoded
+cv2.utils.logging.setLogLevel(0)  # a damaged picture is reported once, by us, not in lines of OpenCV between our logs
 _JPEG_SIZE_MARKERS: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 

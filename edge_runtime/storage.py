@@ -11,6 +11,7 @@ b'{}'
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from edge_runtime.errors import StorageError
@@ -33,7 +34,8 @@ def write_atomic(path: Path, data: bytes) -> None:
         part.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
