@@ -14,7 +14,7 @@ from trainer.settings import RunSettings, StopSettings
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
 INPUTS = RunInputs(RunSettings(), "d" * 64, ("good", "stone"), DATA_SET, "", {"torch": "1"}, "x86 AVX2")
 OTHER_FIT = FitSettings(
-    network="small", steps=1, final_steps=2, batch=3, learning_rate=4.0, weight_decay=5.0, turn_degrees=6.0, threads=7
+    network="large", steps=1, final_steps=2, batch=3, learning_rate=4.0, weight_decay=5.0, threads=7
 )
 OTHER_STOP = StopSettings(residual_share=0.5, class_residual_share=0.6, patience=7, rounds=8, training_share=0.9)
 

@@ -16,7 +16,7 @@ from trainer.settings import RunSettings
         '{"fit": {"steps": 0}}',
         '{"fit": {"batch": 1}}',
         '{"fit": {"learning_rate": 0}}',
-        '{"fit": {"turn_degrees": 181}}',
+        '{"fit": {"weight_decay": -1}}',
         '{"sead": 1}',
     ],
 )

@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_runtime.crop import CropSpec
 from trainer.errors import ExportRefusedError
-from trainer.network import CropNetwork, NetworkSize, make_network
+from trainer.network import ConvolutionStage, CropNetwork, NetworkSize, make_network
 
 __all__ = ["ORT_MIN", "FoldedNetwork", "OnnxTemplate", "check_parity", "export_graph", "folded_scores"]
 
@@ -30,16 +31,13 @@ _MOST_CROPS: Final = 65536
 
 
 class FoldedNetwork(nn.Module):
-    """The network as it ships: uint8 crops to calibrated probabilities, nothing but convolutions and one matrix."""
+    """The network as it ships: uint8 crops to calibrated probabilities, convolutions and one matrix."""
 
     def __init__(self, network: CropNetwork, temperature: float) -> None:
         super().__init__()
-        modules = list(network.body)
-        convolutions = []
-        for conv, norm in zip(modules[0::3], modules[1::3], strict=True):
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            convolutions.append(fuse_conv_bn_eval(conv.eval(), norm.eval()))
+        stages = [stage for stage in network.stages if isinstance(stage, ConvolutionStage)]
+        convolutions = [fuse_conv_bn_eval(stage.convolution.eval(), stage.norm.eval()) for stage in stages]
+        self._is_halved = [stage.is_halved for stage in stages]
         self.convolutions = nn.ModuleList(convolutions)
         self.head = nn.Linear(network.head.in_features, network.head.out_features)
         with torch.no_grad():
@@ -51,8 +49,9 @@ class FoldedNetwork(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """Return scores (N, K) float32 of crops (N, S, S, C) uint8."""
         pixels = crops.permute(0, 3, 1, 2).to(torch.float32)  # (N, C, S, S)
-        for convolution in self.convolutions:
+        for convolution, is_halved in zip(self.convolutions, self._is_halved, strict=True):
             pixels = torch.relu(convolution(pixels))
+            pixels = functional.max_pool2d(pixels, 2) if is_halved else pixels
         return torch.softmax(self.head(pixels.mean(dim=(2, 3))), dim=1)  # (N, K)
 
 

@@ -36,17 +36,15 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         batch: samples a step.
         learning_rate: peak of a one-cycle schedule.
         weight_decay: of AdamW.
-        turn_degrees: largest rotation of the augmentation.
         threads: processor threads; other numbers give other bytes.
     """
 
-    network: NetworkSize = "middle"
+    network: NetworkSize = "small"
     steps: Annotated[int, msgspec.Meta(ge=1)] = 400
     final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2400
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
-    turn_degrees: Annotated[float, msgspec.Meta(ge=0.0, le=180.0)] = 180.0
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
@@ -125,7 +123,7 @@ def _fit(
     module.train()
     for step, rows in enumerate(_batches(len(samples), settings.batch, steps, generator), start=1):
         batch = samples[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
-        batch = augment(batch, generator, turn_degrees=settings.turn_degrees)
+        batch = augment(batch, generator)
         batch = batch.contiguous(memory_format=torch.channels_last)
         logits = module(fabric.to_device(batch))  # (B, K)
         loss = functional.cross_entropy(logits, fabric.to_device(labels[rows]), label_smoothing=0.02)

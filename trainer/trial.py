@@ -85,9 +85,9 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     production_pieces: int = 3000
     unseen_pieces: int = 3000
     lab_share: float = 1.0
-    m: int = 36
-    rounds: tuple[int, int] = (6, 4)
-    fit: FitSettings = FitSettings(steps=300, final_steps=1800)
+    m: int = 40
+    rounds: tuple[int, int] = (5, 3)
+    fit: FitSettings = FitSettings(steps=300, final_steps=1200)
 
 
 def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> DemoResult:
