@@ -16,7 +16,7 @@ from edge_runtime.model import Classifier, check_golden, load_model_folder, make
 from edge_runtime.schemas import DisplayName
 from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import ManualClock
-from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError
+from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
 from trainer.fit import FitSettings
 from trainer.ledger import drawn_ids
 from trainer.pool import Pool
@@ -248,12 +248,21 @@ def test_a_continued_run_resumes_with_its_start(copied: Path) -> None:
     assert answers(copied / "next") == before
 
 
-def test_take_new_starts_with_every_sample_from_machines(copied: Path) -> None:
+def test_take_new_trains_once_on_every_sample_from_machines_and_draws_nothing(copied: Path) -> None:
     new = add_from_machine(copied, 30)
-    result = go(copied, msgspec.structs.replace(SETTINGS, take_new=True, stop=StopSettings(rounds=1)), copied / "run")
+    result = go(copied, msgspec.structs.replace(SETTINGS, take_new=True), copied / "run")
     base = load_result(copied / "run")
     with Pool.open(copied / "p.pool") as pool:
         assert set(drawn_ids(pool, result.run_key, 0)) == new | set(drawn_ids(pool, base.run_key, base.best_round))
+        assert set(drawn_ids(pool, result.run_key, 9)) == set(drawn_ids(pool, result.run_key, 0))
+    assert [(record.drawn, record.training_samples) for record in result.rounds] == [(0, base.training_samples + 30)]
+
+
+def test_take_new_without_a_base_is_refused(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", FEW)
+    with pytest.raises(SettingsError, match="no base run is given"):
+        go(tmp_path, msgspec.structs.replace(SETTINGS, take_new=True))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_sample_withdrawn_since_leaves_the_continued_training_set(copied: Path) -> None:

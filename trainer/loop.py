@@ -122,8 +122,10 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
     sizes = _draw_sizes(state, settings)
     selector = NormNearest()
     seconds = _resume(state, ledger, context.folder)
+    table, is_drawing = state.table, not settings.take_new
     while True:
-        drawn = draw_round(state.table.class_ids, state.table.norms_q16, state.residual, sizes=sizes, selector=selector)
+        candidates = state.residual & np.bool_(is_drawing)
+        drawn = draw_round(table.class_ids, table.norms_q16, candidates, sizes=sizes, selector=selector)
         reason = stop_reason(state.records, rules, is_exhausted=drawn.size == 0 and bool(state.records))
         if reason is not None:
             break

@@ -17,7 +17,7 @@ from edge_runtime.schemas import Action, DisplayName
 from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.data_set import DataSet
-from trainer.errors import PoolError, ResumeError
+from trainer.errors import PoolError, ResumeError, SettingsError
 from trainer.export import ORT_MIN
 from trainer.fit import use_threads
 from trainer.judge import Judge
@@ -88,6 +88,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     Raises:
         ResumeError: the folder holds a run with another key, the message says what differs; or the base is no finished
             run on this pool.
+        SettingsError: take_new without a base.
         PoolError: the pool is empty or cannot be written.
         LeakError: a group lies on two sides of the split.
         NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
@@ -97,6 +98,8 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     """
     started_ns = clock.monotonic_ns()
     use_threads(plan.settings.fit.threads)
+    if plan.settings.take_new and plan.base is None:
+        raise SettingsError("take_new is set, but no base run is given: a fresh run has no earlier training set")
     samples = _load_samples(pool)
     base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
     inputs = RunInputs.here(

@@ -39,8 +39,8 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seed: of weights, order and augmentation; the draw needs none.
         m: samples a class and round; 0 takes max(8, ceil(0.02 N / K)).
         selector: how samples are drawn within a class.
-        take_new: a continued run starts with every sample that came from machines since, instead of drawing from what
-            is wrong: plain retraining, for comparison.
+        take_new: a continued run takes every sample that came from machines since and draws nothing from what is wrong:
+            one round of plain retraining, for comparison.
         fit: network and optimiser.
         stop: when the loop ends.
     """

@@ -190,8 +190,7 @@ class _Trial:
         """Take `wanted` objects of the same streams, picked at random and labelled, into the control's pool."""
         self._watcher.say(f"5. The control: {wanted} objects of the same streams, picked at random and labelled")
         export, _ = self._record("control-machine", 1.0)
-        # An id is a hash: the lowest are a random pick that repeats. The one round of the run draws one of each class.
-        picked = set(sorted(record.id for record in export.records)[: max(0, wanted - len(_ACTIONS))])
+        picked = set(sorted(record.id for record in export.records)[:wanted])  # ids are hashes: a random pick
 
         def fate(record: ResidualRecord) -> tuple[Fate, str]:
             return ("residual", "") if record.id in picked else ("kept", "not picked for the control")
@@ -223,7 +222,7 @@ class _Trial:
             case "retrained":
                 return msgspec.structs.replace(common, stop=StopSettings(patience=0, rounds=most_retrained))
             case "control":
-                return msgspec.structs.replace(common, m=1, take_new=True, stop=StopSettings(rounds=1))
+                return msgspec.structs.replace(common, take_new=True)
 
     def _pool(self, contender: Contender) -> Path:
         return self._folder / ("control.pool" if contender == "control" else "grains.pool")
