@@ -58,11 +58,19 @@ def load_machine(path: Path) -> Machine:
     """Read a machine file.
 
     Raises:
-        ConfigError: a key is wrong, or there is no camera or no lane.
+        ConfigError: a key is wrong, there is no camera or no lane, two cameras share a name, or a lane has no width.
     """
     machine = load_settings(path, Machine)
     if not machine.cameras or not machine.lanes:
         raise ConfigError(f"{path}: a machine needs at least one [[camera]] and one [[lane]]")
+    names = [camera.name for camera in machine.cameras]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"{path}: cameras are called {', '.join(names)}: give each a name of its own")
+    for number, lane in enumerate(machine.lanes):
+        if lane.from_mm >= lane.to_mm:
+            raise ConfigError(
+                f"{path}: lane[{number}] goes from {lane.from_mm} to {lane.to_mm} mm: it would never fire"
+            )
     return machine
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from edge_runtime.decisions import OVERSIZE
 from edge_runtime.errors import ConfigError
 from edge_runtime.frames import Frame, read_frames
 from edge_runtime.inline import InlineSorter
@@ -39,6 +40,7 @@ def teach(source: Path, sorter: Sorter, machine: Machine, recorder: Recorder, *,
     Raises:
         ConfigError: the model does not know the class.
         FrameError: the source holds no picture.
+        CropError: the pictures have another number of channels than the recipe.
         StorageError: the spool cannot be written.
     """
     names = sorter.recipe.class_names
@@ -52,10 +54,16 @@ def teach(source: Path, sorter: Sorter, machine: Machine, recorder: Recorder, *,
             _log.warning("teach.picture_missing", name=picture.name, reason=picture.reason)
             continue
         decisions = inline.sort_frame(picture.pixels).decisions
-        ids = recorder.record_mistakes(decisions, [truth] * len(decisions))
-        _log.info("residual.accepted", ids=ids)
+        accepted += _tell(recorder.record_mistakes(decisions, [truth] * len(decisions)))
         objects += len(decisions)
-        wrong += int(np.sum(teach_lot_mistakes(decisions.class_ids, names.index(label))))
-        accepted += len(ids)
-    accepted += len(recorder.commit())
+        decided = decisions.class_ids[decisions.class_ids != OVERSIZE]
+        wrong += int(np.sum(teach_lot_mistakes(decided, names.index(label))))
+    accepted += _tell(recorder.commit())
     return TeachReport(label, objects, wrong, accepted, recorder.counts())
+
+
+def _tell(ids: list[str]) -> int:
+    """Log the ids of records that are safe now; return how many."""
+    if ids:
+        _log.info("residual.accepted", ids=ids)
+    return len(ids)

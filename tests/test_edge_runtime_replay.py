@@ -1,0 +1,165 @@
+"""A recording gives the same decisions every time, from any container, and its figures add up."""
+
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from strategies import stub_scores
+from tiny_model import draw_pieces
+
+from edge_runtime.annotations import read_annotations
+from edge_runtime.crop import CropSpec
+from edge_runtime.errors import CropError, FrameError
+from edge_runtime.inline import desk_machine
+from edge_runtime.norm import NormSpec
+from edge_runtime.pipeline import Sorter
+from edge_runtime.replay import decision_rows, replay, replay_report
+from edge_runtime.reports import ReplayReport
+from edge_runtime.reports_text import replay_text
+from edge_runtime.schemas import ClassRule, Recipe
+from edge_runtime.segment import SegmentSettings
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+CLASSES = (ClassRule("good"), ClassRule("stone", "eject"), ClassRule("husk", "eject", min_score=0.6))
+NAMES = tuple(rule.name for rule in CLASSES)
+MACHINE = desk_machine(320)
+Polygons = dict[str, list[NDArray[np.float32]]]
+
+
+def make_sorter(crop: CropSpec | None = None, **segment: object) -> Sorter:
+    settings = SegmentSettings(**segment)  # type: ignore[arg-type]  # keyword by keyword from the tests below
+    recipe = Recipe(CLASSES, segment=settings, crop=crop or CropSpec(side_px=32))
+    return Sorter(recipe, NormSpec(), MACHINE.cameras[0], stub_scores)
+
+
+def run(
+    source: Path, *, as_blocks: bool = False, truth: dict[str, list[NDArray[np.float32]]] | None = None
+) -> ReplayReport:
+    result = replay(source, make_sorter(), MACHINE, as_blocks=as_blocks, polygons=truth)
+    return replay_report(result, NAMES, model_id="ab" * 32, seconds=1.5)
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    folder = tmp_path / "recording"
+    folder.mkdir()
+    for number in range(4):
+        frame = draw_pieces(["good", "stone", "husk"] * 4, seed=number)
+        cv2.imwrite(str(folder / f"{number}.png"), frame)
+    return folder
+
+
+def test_same_recording_gives_the_same_decisions_twice(recording: Path) -> None:
+    assert run(recording) == run(recording)
+    assert run(recording).objects == 48
+
+
+def test_folder_and_tar_give_the_same_decisions(recording: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "recording.tar", "w") as archive:
+        archive.add(recording, "elsewhere")
+    assert run(tmp_path / "recording.tar") == run(recording)
+
+
+def test_scene_as_one_picture_or_as_blocks_gives_the_same_decisions(tmp_path: Path) -> None:
+    scene = np.concatenate([draw_pieces(["good", "stone"] * 8, seed=number) for number in range(4)])
+    digests = set()
+    for number, heights in enumerate(([len(scene)], [64], [7, 100])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        line = turn = 0
+        while line < len(scene):
+            block = scene[line : line + heights[turn % len(heights)]]
+            cv2.imwrite(str(folder / f"{line:05}.bmp"), block)
+            line, turn = line + len(block), turn + 1
+        digests.add(run(folder, as_blocks=True).decisions_sha256)
+    assert digests == {run(tmp_path / "0").decisions_sha256}
+
+
+def test_figures_add_up(recording: Path) -> None:
+    cv2.imwrite(str(recording / "9.png"), np.full((100, 100, 3), 200, np.uint8))  # larger than the window
+    (recording / "5.png").write_bytes(b"")
+    (recording / "6.png").write_bytes(b"no picture")
+    (recording / "7.png").write_bytes(b"")
+    report = run(recording)
+    assert (report.frames, sum(report.missing.values())) == (5, 3)
+    assert report.missing["empty file"] == 2
+    assert report.objects == report.oversize + sum(report.classes.values()) == 49
+    assert report.oversize == 1
+    assert (report.recall, report.precision, report.mean_iou, report.polygons, report.matched) == (None,) * 5
+
+
+def test_decision_log_has_every_object_with_its_pulses(recording: Path) -> None:
+    result = replay(recording, make_sorter(), MACHINE)
+    rows = list(decision_rows(result, NAMES))
+    report = replay_report(result, NAMES, model_id="", seconds=0)
+    assert len(rows) == report.objects
+    assert sum(row.action == "eject" for row in rows) == report.ejected
+    assert [row.line for row in rows] == sorted(row.line for row in rows)
+    assert all(bool(row.pulses) == (row.action == "eject") for row in rows)
+    assert sum(len(row.pulses) for row in rows) == sum(len(step.pulses) for step in result.steps)
+    assert all(0 < row.norm_q16 <= 65536 and 0 < row.score <= 1 for row in rows)
+
+
+def boxes_as_polygons(recording: Path) -> Polygons:
+    """Perfect truth about the first and the second picture, by their names elsewhere."""
+    polygons: Polygons = {}
+    for name in ("0.png", "1.png"):
+        gray = cv2.cvtColor(cv2.imread(str(recording / name)), cv2.COLOR_BGR2GRAY)  # type: ignore[arg-type]  # it exists
+        contours, _ = cv2.findContours((gray > 60).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        polygons[f"train/{name}"] = [contour[:, 0].astype(np.float32) for contour in contours]
+    return polygons
+
+
+def test_objects_are_compared_with_the_polygons_of_their_picture(recording: Path) -> None:
+    truth = boxes_as_polygons(recording)
+    report = run(recording, truth=truth)
+    assert (report.polygons, report.matched, report.recall, report.precision) == (24, 24, 1.0, 1.0)
+    assert report.mean_iou is not None
+    assert report.mean_iou > 0.9
+    del truth["train/0.png"][:6]
+    fewer = run(recording, truth=truth)
+    assert (fewer.polygons, fewer.recall, fewer.precision) == (18, 1.0, 0.75)
+
+
+def test_truth_about_other_pictures_is_an_error(recording: Path) -> None:
+    with pytest.raises(FrameError, match=r"none of its pictures is named in the truth file, which has other\.png"):
+        run(recording, truth={"other.png": []})
+
+
+def test_recipe_of_other_channels_is_an_error(recording: Path) -> None:
+    with pytest.raises(CropError, match="the recipe wants"):
+        replay(recording, make_sorter(CropSpec(side_px=32, channels=1)), MACHINE)
+
+
+def test_text_tells_what_a_person_asks(recording: Path) -> None:
+    (recording / "5.png").write_bytes(b"")
+    text = replay_text(run(recording, truth=boxes_as_polygons(recording)))
+    assert "4 frames, 48 objects (0 oversize)" in text
+    assert "missing 1: empty file" in text
+    assert "against 24 polygons: recall 1.000, precision 1.000" in text
+    assert text.splitlines()[-1].startswith("decisions ")
+
+
+@pytest.mark.parametrize(
+    ("folder", "settings", "least"),
+    [
+        ("frames_beans_coffee", {"threshold": 220, "min_area_px": 400}, 0.9),
+        ("frames_sorghum", {"channel": "blue", "threshold": 70, "min_area_px": 400}, 0.5),
+    ],
+)
+def test_real_frames_have_recall_and_precision(folder: str, settings: dict[str, object], least: float) -> None:
+    source = DATA / folder
+    if not source.is_dir():
+        pytest.skip(f"no recording at {source}")
+    truth = read_annotations(source / "annotations.json")
+    some = sorted(truth)[0]
+    sorter = make_sorter(CropSpec(side_px=64, reduction=4), **settings)
+    result = replay(next(source.rglob(Path(some).name)), sorter, MACHINE, polygons=truth)
+    report = replay_report(result, NAMES, model_id="", seconds=0)
+    assert report.recall is not None
+    assert report.precision is not None
+    assert report.recall > least
+    assert report.precision > least

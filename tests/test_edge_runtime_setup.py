@@ -1,0 +1,103 @@
+"""Model, recipe and machine are joined only when they belong together."""
+
+from pathlib import Path
+
+import pytest
+from tiny_model import TINY_RECIPE, draw_pieces
+
+from edge_runtime.config import to_toml
+from edge_runtime.crop import CropSpec
+from edge_runtime.errors import ConfigError, ModelFolderError
+from edge_runtime.inline import desk_machine
+from edge_runtime.schemas import Camera, ClassRule, Lane, Machine, Recipe
+from edge_runtime.setup import check_files, load_machine, open_sorter, origin_of
+
+
+def write(path: Path, settings: Recipe | Machine) -> Path:
+    path.write_text(to_toml(settings), encoding="utf-8")
+    return path
+
+
+def test_recipe_of_the_folder_is_used_and_overridden(tiny_model_folder: Path) -> None:
+    setup = open_sorter(tiny_model_folder, overrides=["segment.threshold=70", "oversize=accept"])
+    assert setup.sorter.recipe.segment.threshold == 70
+    assert setup.sorter.recipe.oversize == "accept"
+    assert setup.sorter.recipe.classes == TINY_RECIPE.classes
+    assert setup.machine.name == "desk"
+
+
+def test_recipe_and_machine_files_stand_in(tiny_model_folder: Path, tmp_path: Path) -> None:
+    rules = (ClassRule("good", "eject"), *TINY_RECIPE.classes[1:])
+    recipe = write(tmp_path / "recipe.toml", Recipe(rules, crop=TINY_RECIPE.crop))
+    machine = write(tmp_path / "machine.toml", Machine("mill", (Camera("front"),), (Lane(7, 0.0, 50.0),)))
+    setup = open_sorter(tiny_model_folder, recipe, machine)
+    assert setup.sorter.recipe.classes == rules
+    assert (setup.machine.name, setup.sorter.camera.name) == ("mill", "front")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(TINY_RECIPE.classes, crop=CropSpec(side_px=48)),
+        Recipe(TINY_RECIPE.classes[::-1], crop=TINY_RECIPE.crop),
+        Recipe(TINY_RECIPE.classes[:2], crop=TINY_RECIPE.crop),
+    ],
+    ids=["crop", "order", "number"],
+)
+def test_recipe_for_another_model_is_refused(tiny_model_folder: Path, tmp_path: Path, recipe: Recipe) -> None:
+    path = write(tmp_path / "recipe.toml", recipe)
+    with pytest.raises(ConfigError, match="names other classes or another crop shape than model"):
+        open_sorter(tiny_model_folder, path)
+
+
+@pytest.mark.parametrize(
+    ("machine", "why"),
+    [
+        (Machine("mill", (), (Lane(0, 0.0, 5.0),)), "at least one"),
+        (Machine("mill", (Camera(),), ()), "at least one"),
+        (Machine("mill", (Camera("a"), Camera("a")), (Lane(0, 0.0, 5.0),)), "cameras are called a, a"),
+        (Machine("mill", (Camera(),), (Lane(0, 0.0, 5.0), Lane(1, 9.0, 9.0))), r"lane\[1\] goes from 9.0 to 9.0 mm"),
+    ],
+)
+def test_machine_that_cannot_sort_is_refused(tmp_path: Path, machine: Machine, why: str) -> None:
+    path = write(tmp_path / "machine.toml", machine)
+    with pytest.raises(ConfigError, match=why):
+        load_machine(path)
+
+
+def test_machine_is_read_as_written(tmp_path: Path) -> None:
+    machine = desk_machine(1000)
+    assert load_machine(write(tmp_path / "machine.toml", machine)) == machine
+
+
+def test_origin_changes_with_the_recipe_alone(tiny_model_folder: Path) -> None:
+    setup = open_sorter(tiny_model_folder)
+    other = open_sorter(tiny_model_folder, overrides=["segment.threshold=61"])
+    origin = origin_of(setup, "lot 1")
+    assert origin == origin_of(open_sorter(tiny_model_folder), "lot 1")
+    assert origin.model_id == setup.folder.card.model_id == origin_of(other, "lot 1").model_id
+    assert origin.recipe_digest != origin_of(other, "lot 1").recipe_digest
+    assert (origin.machine, origin.lot, origin.class_names) == ("desk", "lot 1", TINY_RECIPE.class_names)
+
+
+def test_check_tells_what_each_file_is(tiny_model_folder: Path, tmp_path: Path) -> None:
+    machine = write(tmp_path / "machine.toml", desk_machine(100))
+    recipe = tiny_model_folder / "recipe.toml"
+    found = check_files(tiny_model_folder, recipe, machine)
+    assert found[str(tiny_model_folder)].endswith("3 classes, 11 golden crops")
+    assert found[str(recipe)] == "recipe with classes good, stone, husk"
+    assert found[str(machine)] == "machine desk, 1 cameras, 2 lanes"
+    assert check_files(None, None, None) == {}
+
+
+def test_check_fails_where_the_folder_does(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="is not a whole model folder"):
+        check_files(tmp_path, None, None)
+
+
+def test_colours_are_told_apart(tiny_model_folder: Path) -> None:
+    """What the other tests of recordings rest on."""
+    sorter = open_sorter(tiny_model_folder).sorter
+    crops = draw_pieces(["good", "stone", "husk"], width_px=120).reshape(40, 3, 40, 3).transpose(1, 0, 2, 3)
+    scores = sorter.classify(crops[:, 4:36, 4:36].copy())
+    assert scores.argmax(axis=1).tolist() == [0, 1, 2]
