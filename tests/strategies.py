@@ -72,7 +72,7 @@ def segment_settings(polarity: str = "bright") -> st.SearchStrategy[SegmentSetti
 
 def colour_score(crops: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return a number for each crop (N, S, S, C) that any changed pixel changes, but for rare collisions."""
-    flat = crops.reshape(len(crops), -1).astype(np.int64)
+    flat = crops.reshape(len(crops), int(np.prod(crops.shape[1:]))).astype(np.int64)
     places = np.arange(1, flat.shape[1] + 1, dtype=np.int64) % 9973
     return np.asarray((flat * places).sum(axis=1), np.int64)
 
