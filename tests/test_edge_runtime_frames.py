@@ -81,10 +81,20 @@ def test_damaged_picture_is_missing_and_the_others_are_not(folder: Path) -> None
     assert levels(folder)[1] == "empty file"
 
 
-def test_picture_that_cannot_be_opened_is_missing(folder: Path) -> None:
+def test_link_to_nothing_is_no_picture(folder: Path) -> None:
     (folder / "b" / "loop.png").symlink_to(folder / "b" / "loop.png")
     (folder / "b" / "gone.png").symlink_to(folder / "nowhere.png")
-    assert levels(folder) == [10, 20, 30]  # a link to nothing is no file
+    assert levels(folder) == [10, 20, 30]
+
+
+def test_picture_that_cannot_be_read_is_missing(folder: Path) -> None:
+    unreadable = Path("/proc/self/mem")
+    if not unreadable.exists():
+        pytest.skip("this system has no file that even its owner cannot read")
+    (folder / "b.png").symlink_to(unreadable)
+    found = levels(folder)
+    assert [value for value in found if isinstance(value, int)] == [10, 20, 30]
+    assert any(str(value).startswith("cannot read") for value in found)
 
 
 def test_tar_that_ends_early_is_an_error_after_what_was_whole(tmp_path: Path) -> None:

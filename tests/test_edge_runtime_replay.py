@@ -124,6 +124,13 @@ def test_objects_are_compared_with_the_polygons_of_their_picture(recording: Path
     assert (fewer.polygons, fewer.recall, fewer.precision) == (18, 1.0, 0.75)
 
 
+def test_polygons_are_found_by_name_and_by_the_end_of_a_path_that_only_one_has(recording: Path) -> None:
+    drawn = boxes_as_polygons(recording)["train/0.png"]
+    assert run(recording, truth={"0.png": drawn, "elsewhere/0.png": []}).recall == 1.0
+    with pytest.raises(FrameError, match="none of its pictures"):
+        run(recording, truth={"here/0.png": drawn, "there/0.png": drawn})
+
+
 def test_truth_about_other_pictures_is_an_error(recording: Path) -> None:
     with pytest.raises(FrameError, match=r"none of its pictures is named in the truth file, which has other\.png"):
         run(recording, truth={"other.png": []})

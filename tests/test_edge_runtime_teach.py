@@ -119,7 +119,7 @@ def column(pool: Path, query: str) -> list[str]:
         return [str(row[0]) for row in connection.execute(query)]
 
 
-def kill_often(folder: Path, *, recording: Path, model: Path, kills: int, seed: int) -> None:
+def assert_kills_lose_nothing(folder: Path, *, recording: Path, model: Path, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     accepted: list[str] = []
     in_full_run = 0
@@ -152,14 +152,14 @@ def kill_often(folder: Path, *, recording: Path, model: Path, kills: int, seed: 
 def test_killed_a_few_times_every_accepted_mistake_reaches_the_pool_once(
     tmp_path: Path, recording: Path, tiny_model_folder: Path
 ) -> None:
-    kill_often(tmp_path, recording=recording, model=tiny_model_folder, kills=3, seed=1)
+    assert_kills_lose_nothing(tmp_path, recording=recording, model=tiny_model_folder, kills=3, seed=1)
 
 
 @pytest.mark.long
 def test_killed_twenty_times_every_accepted_mistake_reaches_the_pool_once(
     tmp_path: Path, recording: Path, tiny_model_folder: Path
 ) -> None:
-    kill_often(tmp_path, recording=recording, model=tiny_model_folder, kills=20, seed=2)
+    assert_kills_lose_nothing(tmp_path, recording=recording, model=tiny_model_folder, kills=20, seed=2)
 
 
 def test_oversize_pieces_are_not_counted_as_wrong(tmp_path: Path) -> None:
