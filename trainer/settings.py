@@ -22,7 +22,7 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         patience: so many rounds without a validation macro-F1 better by more than one standard error; 0 is off, and
             so it is where samples are judged out of fold, since figures of few samples jump.
         rounds: budget of rounds.
-        training_share: budget of samples: the training set holds at most this share of the pool (0..1].
+        training_share: budget of samples: no round begins once the training set holds this share of the pool (0..1].
     """
 
     residual_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.002
