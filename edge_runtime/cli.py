@@ -67,6 +67,8 @@ def replay(
     from edge_runtime.storage import write_atomic  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
+    if blocks and truth is not None:
+        raise click.UsageError("--truth compares whole pictures: leave out --blocks")
     clock = SystemClock()
     started_ns = clock.monotonic_ns()
     setup = open_sorter(model_path, recipe, machine_path, overrides)

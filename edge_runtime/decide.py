@@ -1,5 +1,6 @@
 """Scores to actions, by the recipe. Pure.
 
+>>> from edge_runtime.schemas import ClassRule
 >>> recipe = Recipe(classes=(ClassRule("good"), ClassRule("stone", "eject", min_score=0.7)))
 >>> decide(np.array([[0.4, 0.6], [0.2, 0.8]], np.float32), recipe)[1].tolist()
 [False, True]
@@ -8,9 +9,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.schemas import ClassRule, Recipe
+from edge_runtime.schemas import Recipe
 
-__all__ = ["ClassRule", "decide"]
+__all__ = ["decide"]
 
 
 def decide(scores: NDArray[np.float32], recipe: Recipe) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

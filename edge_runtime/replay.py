@@ -55,9 +55,10 @@ def replay(
         sorter: recipe, camera and classifier.
         machine: belt and lanes for the pulses.
         as_blocks: the pictures are consecutive blocks of one endless scene, not frames of their own.
-        polygons: by picture name, drawn by people; compared with the objects found in frames.
+        polygons: by picture name, drawn by people; compared with the objects of each picture, so not for blocks.
 
     Raises:
+        ConfigError: blocks of a recipe that takes each picture as one object.
         FrameError: the source holds no picture, a block has another width, or no picture has polygons though some
             were given.
         CropError: the pictures have another number of channels than the recipe.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.decisions import Decisions, Pulses
 from edge_runtime.schemas import Camera, Lane, Machine
 
-__all__ = ["Camera", "Lane", "Machine", "lanes_of", "line_time_us", "schedule"]
+__all__ = ["lanes_of", "line_time_us", "schedule"]
 
 
 def line_time_us(machine: Machine, camera: Camera) -> float:

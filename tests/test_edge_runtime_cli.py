@@ -227,6 +227,8 @@ def test_other_faults_have_their_exit_codes(
     expected = [
         (2, ("replay", recording)),
         (2, ("replay", tmp_path / "nowhere", *model)),
+        (2, ("replay", recording, *model, "--blocks", "--truth", tiny_model_folder / "card.json")),
+        (3, ("replay", recording, *model, "--blocks", "--set", "segment.mask=full")),
         (2, ("check",)),
         (2, ("teach", recording, *model, *spool)),
         (2, ("teach", recording, "--class", "stone", "--purity", "1.5", *model, *spool)),
