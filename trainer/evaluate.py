@@ -31,6 +31,11 @@ class _Tally:
         self.uncut = 0
 
     def class_id(self, image: SourceImage) -> int:
+        """Return the position of the picture's class.
+
+        Raises:
+            SettingsError: the model does not know it.
+        """
         if image.class_name not in self.position:
             known = ", ".join(self.position)
             raise SettingsError(f"{image.source} is of class {image.class_name}, the model knows {known}")
