@@ -125,6 +125,11 @@ def test_of_rounds_within_one_error_of_the_highest_the_smallest_residual_ships()
     assert best_round(rounds).number == 3
 
 
+def test_a_round_exactly_one_error_below_the_highest_is_as_good() -> None:
+    rounds = [record(1, 0.75, 40, macro_f1_error=0.25), record(2, 0.5, 30), record(3, 0.4999, 20)]
+    assert best_round(rounds).number == 2
+
+
 def test_equal_residuals_are_settled_by_the_worst_class_and_then_by_the_earlier_round() -> None:
     assert best_round([record(1), record(2, worst_class_recall=0.5), record(3, worst_class_recall=0.5)]).number == 2
 
