@@ -71,7 +71,7 @@ class Look:
 
 
 LAB: Final = Look("lab")
-FLOOR: Final = Look("floor", new_season_share=0.25, gain_spread=0.08, noise_levels=5.0)
+FLOOR: Final = Look("floor", new_season_share=0.12, gain_spread=0.08, noise_levels=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ def render_grain(kind: str, look: Look, rng: np.random.Generator) -> Grain:
         case "broken":
             body = _break(colours, body, rng)
         case "chalky":
-            paint_chalk(colours, body, rng, severity=float(rng.uniform(0.4, 1.0)))
+            paint_chalk(colours, body, rng, severity=float(rng.uniform(0.6, 1.0)))
         case "discoloured":
-            severity = float(rng.uniform(0.5, 1.0))
+            severity = float(rng.uniform(0.7, 1.0))
             paint_discoloured(colours, body, rng, severity=severity, tip_only=is_new_season)
         case _:
             _bore(colours, body, rng, pale=is_new_season)
@@ -175,11 +175,11 @@ def _check_class(kind: str) -> None:
 def _blemish(colours: Colours, body: Body, rng: np.random.Generator) -> Body:
     """Give a sound kernel the small faults that the trade lets pass: each looks like a faint defect."""
     chalk, stain, speck, chip = rng.random(4)
-    if chalk < 0.15:
+    if chalk < 0.08:
         paint_chalk(colours, body, rng, severity=float(rng.uniform(0.0, 0.08)))
-    if stain < 0.12:
+    if stain < 0.06:
         paint_discoloured(colours, body, rng, severity=float(rng.uniform(0.0, 0.08)), tip_only=False)
-    if speck < 0.12:
+    if speck < 0.06:
         paint_holes(colours, body, rng, holes=1, radius_px=0.6, depth=float(rng.uniform(0.1, 0.3)), pale=False)
     if chip < 0.15:
         return chip_tip(body, rng, share=float(rng.uniform(0.02, 0.10)))
@@ -187,7 +187,7 @@ def _blemish(colours: Colours, body: Body, rng: np.random.Generator) -> Body:
 
 
 def _break(colours: Colours, body: Body, rng: np.random.Generator) -> Body:
-    piece, distance_px = break_off(body, rng, keep=float(rng.uniform(0.38, 0.88)))
+    piece, distance_px = break_off(body, rng, keep=float(rng.uniform(0.38, 0.76)))
     paint_cut(colours, distance_px, rng)
     if rng.random() < 0.2:  # broken at both ends
         piece, distance_px = break_off(piece, rng, keep=float(rng.uniform(0.75, 0.95)))
@@ -196,7 +196,7 @@ def _break(colours: Colours, body: Body, rng: np.random.Generator) -> Body:
 
 
 def _bore(colours: Colours, body: Body, rng: np.random.Generator, *, pale: bool) -> None:
-    severity = rng.uniform(0.6, 1.0)
+    severity = rng.uniform(0.8, 1.0)
     holes = 1 + int(rng.binomial(3, 0.2 + 0.4 * severity))
     radius_px, depth = 0.65 + 1.2 * severity * rng.uniform(0.6, 1.0), 0.35 + 0.55 * severity
     paint_holes(colours, body, rng, holes=holes, radius_px=float(radius_px), depth=float(depth), pale=pale)

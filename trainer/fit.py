@@ -43,7 +43,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: Annotated[int, msgspec.Meta(ge=1)] = 400
     final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2400
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
-    learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
+    learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 2e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1
 
@@ -121,7 +121,7 @@ def _fit(
     labels = torch.from_numpy(data.class_ids)  # (N,)
     generator = torch.Generator().manual_seed(seed)
     module.train()
-    for step, rows in enumerate(_batches(len(samples), settings.batch, steps, generator), start=1):
+    for step, rows in enumerate(_batches(labels, settings.batch, steps, generator), start=1):
         batch = samples[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
         batch = augment(batch, generator)
         batch = batch.contiguous(memory_format=torch.channels_last)
@@ -138,11 +138,20 @@ def _fit(
     return network
 
 
-def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Return (steps, batch) row numbers: one random order after another, so that all rows are seen equally often."""
+def _batches(class_ids: Tensor, batch: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Return (steps, batch) row numbers: all classes in turn, of each one random order of its rows after another.
+
+    So every class is seen equally often, however few samples it has: residuals come in whatever mix a model gets wrong.
+    """
     needed = steps * batch
-    orders = [torch.randperm(count, generator=generator) for _ in range(-(-needed // count))]
-    return torch.cat(orders)[:needed].reshape(steps, batch)
+    rows = torch.empty(needed, dtype=torch.int64)
+    present = torch.unique(class_ids)
+    for at, class_id in enumerate(present):
+        own = torch.nonzero(class_ids == class_id).flatten()
+        slots = torch.arange(at, needed, len(present))
+        orders = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(slots) // len(own)))]
+        rows[slots] = torch.cat(orders)[: len(slots)]
+    return rows.reshape(steps, batch)
 
 
 def _check_loss(loss: float, step: int) -> None:

@@ -86,7 +86,7 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unseen_pieces: int = 3000
     lab_share: float = 1.0
     m: int = 40
-    rounds: tuple[int, int] = (5, 3)
+    rounds: tuple[int, int] = (4, 3)
     fit: FitSettings = FitSettings(steps=300, final_steps=1200)
 
 
