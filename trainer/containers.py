@@ -23,7 +23,7 @@ from typing import Final, Literal, Protocol
 
 from trainer.errors import ImportFailedError
 
-__all__ = ["MAX_MEMBER_B", "Container", "Member", "listed_files", "open_container", "safe_name"]
+__all__ = ["MAX_MEMBER_B", "Container", "Member", "Obstacle", "listed_files", "open_container", "safe_name"]
 
 MAX_MEMBER_B: Final = 1 << 28  # 256 MiB: no picture within the decoder's limit is larger
 
