@@ -80,7 +80,7 @@ def configure_logs(*, verbose: int, quiet: bool) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up at every line: stderr may be replaced
         cache_logger_on_first_use=False,
     )
 
