@@ -40,8 +40,8 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     network: NetworkSize = "small"
-    steps: Annotated[int, msgspec.Meta(ge=1)] = 400
-    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2400
+    steps: Annotated[int, msgspec.Meta(ge=1)] = 300
+    final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2000
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 2e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
