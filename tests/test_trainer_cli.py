@@ -266,3 +266,16 @@ def test_json_is_one_object_on_stdout_and_nothing_else(pool: Path, tmp_path: Pat
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
     assert io.StringIO(done.stdout).readline().startswith('{"model"')
+
+
+def test_named_classes_are_thrown_out_by_the_new_recipe(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = [part for text in TINY for part in ("--set", text)]
+    out = tmp_path / "run"
+    assert call(["run", "--pool", pool, "--out", out, "--eject", "stone", *short], capsys)[0] == 0
+    recipe = (out / "model" / "recipe.toml").read_text()
+    assert 'name = "stone"\naction = "eject"' in recipe
+    assert 'name = "good"\naction = "accept"' in recipe
+    code, _, err = call(["run", "--pool", pool, "--out", tmp_path / "x", "--eject", "stoen", *short], capsys)
+    assert (code, "stoen" in err) == (3, True)

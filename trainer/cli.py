@@ -85,6 +85,7 @@ def import_command(
 @click.option("--out", type=_new, required=True, help="Folder of the run; an interrupted run goes on there.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=None, help="Of weights, order, augmentation.")
 @click.option("--base", type=_existing, default=None, help="Folder of a finished run on this pool to continue.")
+@click.option("--eject", multiple=True, metavar="CLASS", help="Class that the new recipe throws out; may be repeated.")
 @click.option("--config", type=_existing, default=None, help="TOML file of settings; see docs/config-reference.md.")
 @click.option("--set", "overrides", multiple=True, help="One setting, as key=value; may be repeated.")
 @common_options
@@ -93,6 +94,7 @@ def run(
     out: Path,
     seed: int | None,
     base: Path | None,
+    eject: tuple[str, ...],
     config: Path | None,
     overrides: tuple[str, ...],
     *,
@@ -115,7 +117,9 @@ def run(
     tables = apply_overrides({} if config is None else read_toml(config), texts)
     settings = decode_settings(tables, RunSettings, str(config or "--set"))
     with Pool.open(pool_path) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
-        result = run_loop(pool, RunPlan(out, settings, base), SystemClock(), progress)
+        result = run_loop(
+            pool, RunPlan(out, settings, base, actions=dict.fromkeys(eject, "eject")), SystemClock(), progress
+        )
         write_report(pool, result, out)
     report = run_report(result, load_timing(out), str(out / MODEL_FOLDER))
     print_result(report, run_text(report), as_json=as_json)

@@ -88,7 +88,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     Raises:
         ResumeError: the folder holds a run with another key, the message says what differs; or the base is no finished
             run on this pool.
-        SettingsError: take_new without a base.
+        SettingsError: take_new without a base, or an action for a class that the pool does not have.
         PoolError: the pool is empty or cannot be written.
         LeakError: a group lies on two sides of the split.
         NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
@@ -101,6 +101,9 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     if plan.settings.take_new and plan.base is None:
         raise SettingsError("take_new is set, but no base run is given: a fresh run has no earlier training set")
     samples = _load_samples(pool)
+    strange = sorted(set(plan.actions) - set(samples.table.classes))
+    if strange:
+        raise SettingsError(f"no class {', '.join(strange)} in the pool: it has {', '.join(samples.table.classes)}")
     base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
     inputs = RunInputs.here(
         plan.settings,
