@@ -87,7 +87,7 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lab_share: float = 1.0
     m: int = 40
     rounds: tuple[int, int] = (4, 3)
-    fit: FitSettings = FitSettings(steps=250, final_steps=1000)
+    fit: FitSettings = FitSettings(steps=300, final_steps=1200)
 
 
 def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> DemoResult:
