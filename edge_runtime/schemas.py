@@ -135,9 +135,10 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
         lanes: valve map, neighbours in order.
         belt_mm_s: belt speed.
         pulse_margin_mm: how much longer than the object the jet lasts, before and after.
-        min_lead_ms: a command that reaches the controller later than this before its time is late.
-        port: serial port of the ejector controller; empty for none.
-        baud: line rate.
+        min_lead_ms: a command that reaches the controller later than this before its time is late; for the live shell,
+            which is not built yet.
+        port: serial port of the ejector controller, empty for none; for the live shell, which is not built yet.
+        baud: line rate; for the live shell, which is not built yet.
         keeps_order: objects reach the inspection in the order and lane of the camera, so that it can be matched (T2).
         to_inspection_mm: way from the camera's line to the inspection's line; 0 where there is none.
     """

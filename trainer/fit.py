@@ -107,7 +107,7 @@ def _fit(
 ) -> CropNetwork:
     fabric = Fabric(accelerator="auto", devices=1)
     network = make_network(settings.network, data.pixels.shape[3], data.class_count, seed=seed)
-    for parameter in network.parameters():  # the layout in which convolutions run 1.2 times faster here
+    for parameter in network.parameters():  # the layout that convolutions on a processor prefer
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
