@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
 
 import numpy as np
@@ -134,3 +135,12 @@ def test_batches_of_any_length_are_taken() -> None:
     ]
     assert [len(part) for part in scores] == [0, 1, 9]
     assert np.array_equal(scores[2][:1], scores[1])
+
+
+def test_a_template_filled_by_several_threads_at_once_mixes_no_weights() -> None:
+    """Found by fits side by side that disagreed with their own files."""
+    template = OnnxTemplate("small", CropSpec(side_px=16), 2)
+    networks = [FoldedNetwork(make_network("small", 3, 2, seed=seed).eval(), 1.0) for seed in range(8)]
+    alone = [template.fill(network) for network in networks]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(template.fill, networks * 20)) == alone * 20

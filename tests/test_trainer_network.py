@@ -30,6 +30,15 @@ def test_same_seed_same_weights_and_the_process_draws_on_undisturbed(size: Netwo
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
+def test_weights_do_not_depend_on_what_else_the_process_draws() -> None:
+    """Fits run side by side; a layer made in another thread must not change them."""
+    torch.manual_seed(1)
+    first = make_network("small", 3, 2, seed=4).state_dict()
+    torch.manual_seed(2)
+    second = make_network("small", 3, 2, seed=4).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
 def test_family_grows_and_its_channels_are_multiples_of_16() -> None:
     networks = [make_network(size, 3, 2, seed=0) for size in SIZES]
     counts = [sum(p.numel() for p in network.parameters()) for network in networks]

@@ -6,6 +6,7 @@ Each round tests with the very file that would ship. Knows no pool and no rounds
 
 import logging
 import warnings
+from copy import deepcopy
 from functools import lru_cache
 from typing import Final
 
@@ -20,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_runtime.crop import CropSpec
 from trainer.errors import ExportRefusedError
-from trainer.network import ConvolutionStage, CropNetwork, NetworkSize, make_network
+from trainer.network import ConvolutionStage, CropNetwork, NetworkSize, make_network, mean_and_maximum
 
 __all__ = ["ORT_MIN", "FoldedNetwork", "OnnxTemplate", "check_parity", "export_graph", "folded_scores"]
 
@@ -39,11 +40,11 @@ class FoldedNetwork(nn.Module):
         convolutions = [fuse_conv_bn_eval(stage.convolution.eval(), stage.norm.eval()) for stage in stages]
         self._is_halved = [stage.is_halved for stage in stages]
         self.convolutions = nn.ModuleList(convolutions)
-        self.head = nn.Linear(network.head.in_features, network.head.out_features)
+        self.head = deepcopy(network.head)
         with torch.no_grad():
             convolutions[0].weight /= _FULL_SCALE
-            self.head.weight.copy_(network.head.weight / temperature)
-            self.head.bias.copy_(network.head.bias / temperature)
+            self.head.weight.div_(temperature)
+            self.head.bias.div_(temperature)
         self.eval()
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class FoldedNetwork(nn.Module):
         for convolution, is_halved in zip(self.convolutions, self._is_halved, strict=True):
             pixels = torch.relu(convolution(pixels))
             pixels = functional.max_pool2d(pixels, 2) if is_halved else pixels
-        return torch.softmax(self.head(pixels.mean(dim=(2, 3))), dim=1)  # (N, K)
+        return torch.softmax(self.head(mean_and_maximum(pixels)), dim=1)  # (N, K)
 
 
 class OnnxTemplate:
@@ -63,27 +64,28 @@ class OnnxTemplate:
     """
 
     def __init__(self, size: NetworkSize, crop: CropSpec, class_count: int) -> None:
-        self._model = onnx.ModelProto.FromString(_exported_graph(size, crop, class_count))
+        self._graph = _exported_graph(size, crop, class_count)
 
     @property
     def opset(self) -> int:
         """Operator set of the graph."""
-        return int(self._model.opset_import[0].version)
+        return int(onnx.ModelProto.FromString(self._graph).opset_import[0].version)
 
     def fill(self, network: FoldedNetwork) -> bytes:
-        """Return the ONNX file with this network's weights, in one piece.
+        """Return the ONNX file with this network's weights, in one piece; several threads may fill one template.
 
         Raises:
             ExportRefusedError: the graph misses a weight of the network: torch and onnxscript do not fit together.
         """
         weights = {name: value.detach().numpy() for name, value in network.state_dict().items()}
-        for tensor in self._model.graph.initializer:
+        model = onnx.ModelProto.FromString(self._graph)
+        for tensor in model.graph.initializer:
             if tensor.name in weights:
                 values = np.ascontiguousarray(weights.pop(tensor.name))
                 tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
         if weights:
             raise ExportRefusedError(f"the exported graph misses the weights {sorted(weights)}: check torch's version")
-        data: bytes = self._model.SerializeToString(deterministic=True)
+        data: bytes = model.SerializeToString(deterministic=True)
         return data
 
 
