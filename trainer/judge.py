@@ -10,6 +10,7 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from trainer.export import FoldedNetwork, OnnxTemplate, check_parity, folded_scores
 from trainer.fit import TrainingSet, fit_network
+from trainer.fits import map_fits
 from trainer.metrics import Scores, score_classes
 from trainer.network import CropNetwork
 from trainer.sample_table import SampleTable
@@ -38,6 +39,23 @@ class Judged:
     scores: NDArray[np.float32]
     validation_scores: NDArray[np.float32]
     validation: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One fit of a round: rows to train on and rows to test, (N,) bool each."""
+
+    training: NDArray[np.bool_]
+    tested: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A trained network, its ONNX bytes, and its scores (N, K) float32, 0 where it was not asked."""
+
+    network: CropNetwork
+    model: bytes
+    scores: NDArray[np.float32]
 
 
 class Judge:
@@ -82,12 +100,19 @@ class Judge:
             TrainingError: the training set is empty, or the loss is no longer a number.
             ExportRefusedError: torch and onnxruntime decide differently on a real crop.
         """
-        folds = self._validation.folds
-        fits = 1 if folds is None else 1 + FOLDS
-        network, model, scores = self._fit_and_test(training, np.ones(len(self._table), np.bool_), steps, (0, fits))
-        told = scores if folds is None else self._out_of_fold(training, folds, steps)
-        validation_scores = told[self.judged_rows]
-        return Judged(network, model, scores, validation_scores, self._score(validation_scores))
+        everything, *blind = self._parts(training)
+        fits = 1 + len(blind)
+
+        def fit(part: _Part, on_step: Callable[[int], None]) -> _Fitted:
+            return self._fit_and_test(part, steps, on_step)
+
+        def on_step(done: int) -> None:
+            self._on_step(done, fits * steps)
+
+        fitted, *told = map_fits(fit, (everything, *blind), self._settings.fit.threads, on_step)
+        scores = fitted.scores if self._validation.folds is None else self._out_of_fold(blind, told)
+        validation_scores = scores[self.judged_rows]
+        return Judged(fitted.network, fitted.model, fitted.scores, validation_scores, self._score(validation_scores))
 
     def score_model(self, model: bytes) -> NDArray[np.float32]:
         """Return the scores (N, K) of every row by an ONNX model of this run's shape.
@@ -97,38 +122,35 @@ class Judge:
         """
         return Classifier(model, self._crop, len(self._table.classes)).scores(self._table.pixels)
 
-    def _out_of_fold(self, training: NDArray[np.bool_], folds: NDArray[np.int64], steps: int) -> NDArray[np.float32]:
+    def _parts(self, training: NDArray[np.bool_]) -> list[_Part]:
+        """Return the fits of a round: on all of the training set; where there are folds, one blind to each."""
+        parts = [_Part(training, np.ones(len(self._table), np.bool_))]
+        folds = self._validation.folds
+        if folds is not None:
+            insides = [folds == fold for fold in range(FOLDS)]
+            parts += [_Part(training & ~x, x) for x in insides if x.any() and (training & ~x).any()]
+        return parts
+
+    def _out_of_fold(self, blind: list[_Part], told: list[_Fitted]) -> NDArray[np.float32]:
         """Return the scores (N, K) of every row by a model that was trained without the row's fold."""
         count = len(self._table.classes)
         scores = np.full((len(self._table), count), 1 / count, np.float32)  # stays so where nothing is left to train on
-        for fold in range(FOLDS):
-            inside = folds == fold
-            if inside.any() and (training & ~inside).any():
-                found = self._fit_and_test(training & ~inside, inside, steps, (1 + fold, 1 + FOLDS))
-                scores[inside] = found[2][inside]
+        for part, fitted in zip(blind, told, strict=True):
+            scores[part.tested] = fitted.scores[part.tested]
         return scores
 
     def _score(self, scores: NDArray[np.float32]) -> Scores:
         true_ids = self._table.class_ids[self.judged_rows]
         return score_classes(true_ids, scores.argmax(axis=1).astype(np.int64), len(self._table.classes))
 
-    def _fit_and_test(
-        self, training: NDArray[np.bool_], wanted: NDArray[np.bool_], steps: int, part: tuple[int, int]
-    ) -> tuple[CropNetwork, bytes, NDArray[np.float32]]:
-        data = TrainingSet(self._table.pixels[training], self._table.class_ids[training], len(self._table.classes))
-        done, fits = part
-        network = fit_network(
-            data,
-            self._settings.fit,
-            steps=steps,
-            seed=self._settings.seed,
-            on_step=lambda step: self._on_step(done * steps + step, fits * steps),
-        )
+    def _fit_and_test(self, part: _Part, steps: int, on_step: Callable[[int], None]) -> _Fitted:
+        table, settings = self._table, self._settings
+        data = TrainingSet(table.pixels[part.training], table.class_ids[part.training], len(table.classes))
+        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, on_step=on_step)
         folded = FoldedNetwork(network, 1.0)
         model = self.template.fill(folded)
-        classifier = Classifier(model, self._crop, len(self._table.classes))
-        scores = np.zeros((len(self._table), len(self._table.classes)), np.float32)
-        scores[wanted] = classifier.scores(self._table.pixels[wanted])
-        sample = np.flatnonzero(wanted)[:_PARITY_CROPS]
-        check_parity(folded_scores(folded, self._table.pixels[sample]), scores[sample])
-        return network, model, scores
+        scores = np.zeros((len(table), len(table.classes)), np.float32)
+        scores[part.tested] = Classifier(model, self._crop, len(table.classes)).scores(table.pixels[part.tested])
+        sample = np.flatnonzero(part.tested)[:_PARITY_CROPS]
+        check_parity(folded_scores(folded, table.pixels[sample]), scores[sample])
+        return _Fitted(network, model, scores)
