@@ -14,7 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Field", "apply_lamp", "blend", "disc", "smooth_noise", "smooth_step", "stroke"]
+__all__ = [
+    "BELT_LEVELS",
+    "Field",
+    "apply_lamp",
+    "belt_texture",
+    "blend",
+    "disc",
+    "smooth_noise",
+    "smooth_step",
+    "stroke",
+]
+
+BELT_LEVELS: Final = 10  # brightest grey level of a dark belt
 
 Field = NDArray[np.float32]
 
@@ -109,6 +121,11 @@ def apply_lamp(
     noise *= np.sqrt(seen * np.float32(noise_levels**2 / 255))  # shot noise: grows with the root of the light
     noise += seen
     return np.asarray(cv2.convertScaleAbs(np.maximum(noise, 0)), np.uint8)  # rounds, saturates at 255
+
+
+def belt_texture(rng: np.random.Generator, shape: tuple[int, int], levels: int = BELT_LEVELS) -> NDArray[np.uint8]:
+    """Return what a camera sees of an empty belt: (h, w, 3) uint8 grey levels 0..`levels`, each pixel for itself."""
+    return rng.integers(0, levels + 1, (*shape, 3), np.uint8)
 
 
 @lru_cache(maxsize=256)

@@ -31,7 +31,7 @@ from edge_runtime.grain_paint import (
     paint_skin,
     paint_stone,
 )
-from edge_runtime.grain_textures import apply_lamp
+from edge_runtime.grain_textures import apply_lamp, belt_texture
 from edge_runtime.schemas import DisplayName
 
 __all__ = ["CLASS_NAMES", "DISPLAY_NAMES", "FLOOR", "LAB", "Grain", "Look", "render_grain", "write_class_folders"]
@@ -71,7 +71,7 @@ class Look:
 
 
 LAB: Final = Look("lab")
-FLOOR: Final = Look("floor", new_season_share=0.12, gain_spread=0.08, noise_levels=5.0)
+FLOOR: Final = Look("floor", new_season_share=0.06, gain_spread=0.08, noise_levels=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,10 @@ def render_grain(kind: str, look: Look, rng: np.random.Generator) -> Grain:
 
 
 def write_class_folders(folder: Path, counts: Mapping[str, int], look: Look, seed: int) -> Path:
-    """Write a sample set as a technician would deliver it: `class/00001.png`, 48 x 48 px on black, and manifest.csv.
+    """Write a sample set as a technician would deliver it: `class/00001.png`, 48 x 48 px, and manifest.csv.
+
+    The pieces lie on the machine's own belt: samples on another ground would tell a model which ones came from the
+    laboratory, and it would learn that instead of the product (docs/samples.md).
 
     Args:
         folder: made if missing.
@@ -156,7 +159,7 @@ def write_class_folders(folder: Path, counts: Mapping[str, int], look: Look, see
             (folder / kind).mkdir(parents=True, exist_ok=True)
             for number in range(1, count + 1):
                 name = f"{kind}/{number:05d}.png"
-                (folder / name).write_bytes(_as_png(render_grain(kind, look, rng)))
+                (folder / name).write_bytes(_as_png(render_grain(kind, look, rng), rng))
                 draw = rng.random()
                 split = next(title for title, upper in _SPLITS if draw < upper)
                 rows.writerow((name, kind, split, f"{kind}-{number:05d}"))
@@ -213,9 +216,10 @@ def _finish(body: Body, colours: Colours, look: Look, rng: np.random.Generator) 
     return Grain(np.ascontiguousarray(pixels[box]), np.ascontiguousarray(mask[box]))
 
 
-def _as_png(grain: Grain) -> bytes:
+def _as_png(grain: Grain, rng: np.random.Generator) -> bytes:
     height, width = grain.mask.shape
     top, left = (WINDOW_PX - height) // 2, (WINDOW_PX - width) // 2
-    canvas = np.zeros((WINDOW_PX, WINDOW_PX, 3), np.uint8)
-    canvas[top : top + height, left : left + width] = grain.pixels
+    canvas = belt_texture(rng, (WINDOW_PX, WINDOW_PX))
+    place = canvas[top : top + height, left : left + width]
+    np.maximum(place, grain.pixels, out=place)
     return cv2.imencode(".png", canvas)[1].tobytes()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError
 from edge_runtime.grain_sources import GrainSource
+from edge_runtime.grain_textures import BELT_LEVELS, belt_texture
 from edge_runtime.grains import Grain
 from edge_runtime.line_scan import Block
 
@@ -54,7 +55,7 @@ class BeltSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixel_mm: Annotated[float, msgspec.Meta(gt=0.0)] = 0.13
     width_px: Annotated[int, msgspec.Meta(ge=64, le=16384)] = 1024
     min_gap_mm: Annotated[float, msgspec.Meta(ge=0.0)] = 0.8
-    noise_levels: Annotated[int, msgspec.Meta(ge=0, le=_MAX_NOISE)] = 10
+    noise_levels: Annotated[int, msgspec.Meta(ge=0, le=_MAX_NOISE)] = BELT_LEVELS
     seed: int = 1
 
 
@@ -196,7 +197,11 @@ class _Room:
         self._boxes: list[tuple[int, int, int]] = []  # left, one past right, last line
 
     def place(self, line: int, height: int, width: int, rng: np.random.Generator) -> tuple[int, int]:
-        """Return x and first line of a piece that arrives at `line`: at once, or when there is room."""
+        """Return x and first line of a piece that arrives at `line`: at once, or when there is room.
+
+        Raises:
+            ConfigError: the piece is wider than the belt.
+        """
         free_px = self._width_px - 2 * _EDGE_PX - width
         if free_px < 0:
             raise ConfigError(f"a piece of {width} px does not fit a belt of {self._width_px} px with its edges")
@@ -232,8 +237,7 @@ class _Scene:
 
     def __init__(self, settings: BeltSettings) -> None:
         rng = np.random.default_rng((settings.seed & 0xFFFFFFFF, 1))
-        shape = (_NOISE_LINES, settings.width_px, 3)
-        self._texture = rng.integers(0, settings.noise_levels + 1, shape, np.uint8)
+        self._texture = belt_texture(rng, (_NOISE_LINES, settings.width_px), settings.noise_levels)
         self._active: list[tuple[BeltObject, Grain]] = []
         self.end_line = 0
 
