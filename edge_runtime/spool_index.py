@@ -335,15 +335,9 @@ class SpoolIndex:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
         with self._translated():
-            cursor = self._connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                yield cursor
-                cursor.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    cursor.execute("ROLLBACK")
-                raise
+            self._connection.execute("BEGIN IMMEDIATE")
+            with self._connection:  # commits, or rolls back after any error
+                yield self._connection.cursor()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

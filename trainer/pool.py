@@ -103,12 +103,8 @@ class Pool:
             raise PoolError(f"pool {self.path}: a transaction is already open")
         with _translated(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._connection:  # commits, or rolls back after any error
                 yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
 
     def data_set(self) -> DataSet | None:
         """Return what all samples were made with, None before the first import.
@@ -357,10 +353,6 @@ class Pool:
                 yield
             finally:
                 self._connection.execute("ROLLBACK")
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # some errors of SQLite have rolled back already
-            self._connection.execute("ROLLBACK")
 
     def _insert(self, sample: NewSample) -> None:
         norm = norm_q16(

@@ -78,15 +78,11 @@ def create_tables(connection: sqlite3.Connection) -> None:
         sqlite3.Error: the file is not empty, not writable or the disk is full; nothing was made.
     """
     connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:  # commits, or rolls back after any error
         for statement in _TABLES:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
