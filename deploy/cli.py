@@ -12,11 +12,19 @@ from deploy import reports
 from deploy.bundle import read_metadata, verify_bundle, write_bundle
 from deploy.bundle_format import BundleMetadata, Release
 from deploy.model_source import check_model_source
-from firmware_bridge.command_line import common_options, configure_logs, print_result, product_version, run_command_line
+from firmware_bridge.command_line import (
+    common_options,
+    configure_logs,
+    print_result,
+    product_version,
+    require,
+    run_command_line,
+)
 
 __all__ = ["cli", "main"]
 
 _NO_ORIGIN: Final = "This format has no signature: it proves that nothing changed by accident, not who made the bundle."
+_MOST_NOTES: Final = 1000  # characters
 _BUNDLE: Final = click.argument("bundle", type=click.Path(path_type=Path))
 
 
@@ -52,8 +60,7 @@ def build(model_dir: Path, out: Path, number: int, notes: str, as_json: bool, ve
     Example: sortloop-deploy build model --out rice-7.sbun --release 7
     """
     configure_logs(verbose=verbose, quiet=quiet)
-    if len(notes) > 1000:
-        raise click.BadParameter(f"{len(notes)} characters, at most 1000", param_hint="--notes")
+    require(len(notes) <= _MOST_NOTES, f"--notes: {len(notes)} characters, at most {_MOST_NOTES}")
     source = check_model_source(model_dir)
     release = Release(number=number, notes=notes)
     metadata = write_bundle(source.files, out, source.model_id, ort_min=source.ort_min, release=release)

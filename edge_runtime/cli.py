@@ -12,6 +12,7 @@ from firmware_bridge.command_line import (
     configure_logs,
     print_result,
     product_version,
+    require,
     run_command_line,
 )
 
@@ -67,8 +68,7 @@ def replay(
     from edge_runtime.storage import write_atomic  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
-    if blocks and truth is not None:
-        raise click.UsageError("--truth compares whole pictures: leave out --blocks")
+    require(not blocks or truth is None, "--truth compares whole pictures: leave out --blocks")
     clock = SystemClock()
     started_ns = clock.monotonic_ns()
     setup = open_sorter(model_path, recipe, machine_path, overrides)
@@ -179,8 +179,7 @@ def check(
     from edge_runtime.setup import check_files  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
-    if model_path is None and recipe is None and machine_path is None:
-        raise click.UsageError("give at least one of --model, --recipe and --machine")
+    require(any((model_path, recipe, machine_path)), "give at least one of --model, --recipe and --machine")
     report = CheckReport(check_files(model_path, recipe, machine_path))
     print_result(report, "\n".join(f"{name}: {found}" for name, found in report.files.items()), as_json=as_json)
 

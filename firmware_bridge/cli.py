@@ -12,7 +12,14 @@ import msgspec
 
 from firmware_bridge import reports
 from firmware_bridge.clock import NS_PER_S, Clock, SystemClock
-from firmware_bridge.command_line import common_options, configure_logs, print_result, product_version, run_command_line
+from firmware_bridge.command_line import (
+    common_options,
+    configure_logs,
+    print_result,
+    product_version,
+    require,
+    run_command_line,
+)
 from firmware_bridge.errors import LinkDownError
 from firmware_bridge.link import Link
 from firmware_bridge.link_events import EjectEvent, EjectOutcome, LinkDown, LinkEvent
@@ -127,8 +134,7 @@ def monitor(port: str, baud: int, for_s: float | None, as_json: bool, verbose: i
                 time_utc=clock.utc_now().isoformat(), kind=type(event).__name__, text=_event_text(event)
             )
             print_result(report, f"{report.time_utc} {report.kind} {report.text}", as_json=as_json)
-            if isinstance(event, LinkDown):
-                raise LinkDownError(f"session ended: {event.detail}")
+            _check_up(event)
 
 
 @cli.command()
@@ -158,8 +164,7 @@ def fire(
     Example: sortloop-link fire --port /dev/ttyACM0 --valve 17 --count 3 --pulse-us 1500 --armed
     """
     configure_logs(verbose=verbose, quiet=quiet)
-    if not armed:
-        raise click.UsageError("this moves hardware: add --armed when the ejector is safe to fire")
+    require(armed, "this moves hardware: add --armed when the ejector is safe to fire")
     clock = SystemClock()
     with _open_link(port, baud, clock) as link:
         link.connect(_CONNECT_S)
@@ -224,6 +229,11 @@ def _open_transport(port: str, baud: int, clock: Clock) -> Transport:
     from firmware_bridge.transport_serial import open_serial  # noqa: PLC0415 - needs pyserial
 
     return open_serial(port, baud=baud)
+
+
+def _check_up(event: LinkEvent) -> None:
+    if isinstance(event, LinkDown):
+        raise LinkDownError(f"session ended: {event.detail}")
 
 
 def _events_until(link: Link, clock: Clock, for_s: float | None) -> Iterator[LinkEvent]:

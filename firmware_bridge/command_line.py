@@ -24,6 +24,7 @@ __all__ = [
     "configure_logs",
     "print_result",
     "product_version",
+    "require",
     "run_command_line",
 ]
 
@@ -49,6 +50,20 @@ def product_version() -> str:
         except PackageNotFoundError:
             continue
     return "0"
+
+
+def require(is_met: bool, what: str) -> None:
+    """Refuse a command line whose options do not fit together.
+
+    Args:
+        is_met: whether they do.
+        what: what is wrong, and what to do.
+
+    Raises:
+        click.UsageError: `is_met` is false.
+    """
+    if not is_met:
+        raise click.UsageError(what)
 
 
 def common_options(command: _Command) -> _Command:

@@ -70,6 +70,11 @@ class _Pipe:
         self._changed = threading.Condition()
 
     def take(self, max_b: int, timeout_s: float) -> bytes:
+        """Remove and return at most `max_b` bytes, b"" when none came in time.
+
+        Raises:
+            TransportClosedError: the pipe is closed and empty.
+        """
         with self._changed:
             if timeout_s > 0:
                 self._changed.wait_for(lambda: self._buffer or self._is_closed, timeout_s)
@@ -80,6 +85,11 @@ class _Pipe:
             return data
 
     def put(self, data: bytes) -> None:
+        """Append bytes.
+
+        Raises:
+            TransportClosedError: the pipe is closed.
+        """
         with self._changed:
             if self._is_closed:
                 raise TransportClosedError(f"memory transport: {len(data)} B written after close")

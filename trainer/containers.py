@@ -136,6 +136,11 @@ class _Folder:
         self.folders = folders
 
     def read(self, member: Member) -> bytes:
+        """Return a member's bytes.
+
+        Raises:
+            ImportFailedError: the file cannot be read.
+        """
         path = self._root / member.name
         try:
             return path.read_bytes()
@@ -145,6 +150,11 @@ class _Folder:
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
     def refuse(error: OSError) -> None:
+        """Stop at a folder that cannot be listed.
+
+        Raises:
+            ImportFailedError: always.
+        """
         raise ImportFailedError(f"cannot list {error.filename}: {error.strerror}") from error
 
     for folder, folders, files in os.walk(root, onerror=refuse, followlinks=False):
@@ -183,6 +193,11 @@ class _Tar:
         self.folders: Sequence[str] = sorted(folders)
 
     def read(self, member: Member) -> bytes:
+        """Return a member's bytes.
+
+        Raises:
+            ImportFailedError: the archive is damaged or ends too early.
+        """
         with self._translated():
             file = self._archive.extractfile(self._infos[member.position])
             assert file is not None, "members without an obstacle are regular files"

@@ -190,6 +190,11 @@ class _Survey:
         return {name: Fraction(self._single[name], self._all[name]) for name in sorted(self._all)}
 
     def decide_mask(self, mask: MaskChoice) -> tuple[Literal["object", "full"], str]:
+        """Return the mask mode for all pictures, and why.
+
+        Raises:
+            SettingsError: objects are asked for and no picture holds one.
+        """
         if mask == "object" and not self._object_extents_px:
             raise SettingsError("--mask object, but no picture holds an object: use --mask full, or other pictures")
         if mask != "auto":
