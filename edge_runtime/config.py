@@ -42,7 +42,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file is missing, unreadable or not TOML; the message has the line.
     """
-    return _parse(_read_text(path), path)
+    return _parse(_read_text(path), str(path))
 
 
 def apply_overrides(tables: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -84,21 +84,27 @@ def decode_settings(tables: Mapping[str, Any], kind: type[_Settings], name: str)
     return _convert(tables, kind, lambda _: name)
 
 
-def load_settings(path: Path, kind: type[_Settings], overrides: Iterable[str] = ()) -> _Settings:
+def load_settings(path: Path | None, kind: type[_Settings], overrides: Iterable[str] = ()) -> _Settings:
     """Read settings from a TOML file, overridden by `key=value` texts.
+
+    Args:
+        path: the file, None for the defaults.
+        kind: struct with a default for every key that the file may leave out.
+        overrides: texts such as "fit.steps=500".
 
     Raises:
         ConfigError: the file or an override is wrong; see `read_toml`, `apply_overrides` and `decode_settings`. The
             message names the line of the file, or the override.
     """
-    text, overrides = _read_text(path), tuple(overrides)
+    text, overrides = "" if path is None else _read_text(path), tuple(overrides)
+    name = str(path or "defaults")
 
     def place(keys: _Keys) -> str:
         line = _line_of(text, keys)
         override = _override_of(overrides, keys, is_in_file=line is not None)
-        return f"--set {override}" if override else f"{path}, line {line}" if line else str(path)
+        return f"--set {override}" if override else f"{name}, line {line}" if line else name
 
-    return _convert(apply_overrides(_parse(text, path), overrides), kind, place)
+    return _convert(apply_overrides(_parse(text, name), overrides), kind, place)
 
 
 def to_toml(settings: msgspec.Struct) -> str:
@@ -130,11 +136,11 @@ def _read_text(path: Path) -> str:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
-def _parse(text: str, path: Path) -> dict[str, Any]:
+def _parse(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(f"{name} is not valid TOML: {error}") from error
 
 
 def _convert(tables: Mapping[str, Any], kind: type[_Settings], place: Callable[[_Keys], str]) -> _Settings:

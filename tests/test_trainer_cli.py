@@ -186,6 +186,16 @@ def test_wrong_settings_leave_with_3(pool: Path, tmp_path: Path, text: str, caps
     assert text.split("=", maxsplit=1)[0].rsplit(".", maxsplit=1)[-1] in err
 
 
+def test_a_wrong_key_in_a_file_is_named_with_its_line(
+    pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text("seed = 4\n[fit]\nstepps = 3\n")
+    code, _, err = call(["run", "--pool", pool, "--out", tmp_path / "run", "--config", config], capsys)
+    assert code == 3
+    assert f"{config}, line 3: unknown key fit.stepps; did you mean steps?" in err
+
+
 def test_settings_come_from_file_and_options_in_that_order(
     pool: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from edge_runtime.config import apply_overrides, decode_settings, read_toml
+from edge_runtime.config import load_settings
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import (
     common_options,
@@ -114,8 +114,7 @@ def run(
 
     configure_logs(verbose=verbose, quiet=quiet)
     texts = overrides if seed is None else (*overrides, f"seed={seed}")
-    tables = apply_overrides({} if config is None else read_toml(config), texts)
-    settings = decode_settings(tables, RunSettings, str(config or "--set"))
+    settings = load_settings(config, RunSettings, texts)
     with Pool.open(pool_path) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
         result = run_loop(
             pool, RunPlan(out, settings, base, actions=dict.fromkeys(eject, "eject")), SystemClock(), progress
