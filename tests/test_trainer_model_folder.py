@@ -14,7 +14,15 @@ from edge_runtime.storage import sha256_hex
 from trainer.data_set import DataSet
 from trainer.export import ORT_MIN, FoldedNetwork, OnnxTemplate
 from trainer.metrics import score_classes
-from trainer.model_folder import GOLDEN_PER_CLASS, ShippedModel, golden_rows, make_card, make_recipe, write_model_folder
+from trainer.model_folder import (
+    GOLDEN_PER_CLASS,
+    ModelClass,
+    ShippedModel,
+    golden_rows,
+    make_card,
+    make_recipe,
+    write_model_folder,
+)
 from trainer.network import make_network
 from trainer.pool import Pool
 from trainer.sample_table import SampleTable
@@ -38,8 +46,9 @@ def shipped(samples: tuple[SampleTable, DataSet]) -> ShippedModel:
     template = OnnxTemplate("small", samples[1].crop, 2)
     figures = score_classes(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 2)
     model = template.fill(FoldedNetwork(make_network("small", 3, 2, seed=0).eval(), 2.0))
-    stone = {"stone": DisplayName("Stone", "石子")}
-    return ShippedModel(model, 2.0, figures, LINEAGE, template.opset, ORT_MIN, stone, {"stone": "eject"})
+    stone = ModelClass(DisplayName("Stone", "石子"), "eject")
+    classes = {"good": ModelClass(DisplayName("good", "good"), "accept"), "stone": stone}
+    return ShippedModel(model, 2.0, figures, LINEAGE, template.opset, ORT_MIN, classes)
 
 
 def write(folder: Path, shipped: ShippedModel, samples: tuple[SampleTable, DataSet]) -> None:

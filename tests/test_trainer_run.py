@@ -197,6 +197,13 @@ def test_names_and_actions_reach_the_model_folder(tmp_path: Path) -> None:
     assert result.pool_samples == 58
 
 
+def test_another_recipe_is_another_run(copied: Path) -> None:
+    """The folder's recipe would stay as it was: nobody may believe that stones are thrown out now."""
+    plan = RunPlan(copied / "run", SETTINGS, actions={"stone": "eject"})
+    with Pool.open(copied / "p.pool") as pool, pytest.raises(ResumeError, match=r"stone\.action is eject, was accept"):
+        run(pool, plan, ManualClock(), Spy())
+
+
 def test_out_of_fold_runs_do_not_stop_for_want_of_gain(tmp_path: Path) -> None:
     """Figures of a few samples jump; patience of one round would end this run after its second."""
     make_synthetic_pool(tmp_path / "p.pool", FEW)

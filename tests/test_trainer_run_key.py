@@ -5,14 +5,20 @@ import pytest
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.norm import NormSpec
+from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
 from trainer.data_set import DataSet
 from trainer.fit import FitSettings
+from trainer.model_folder import ModelClass
 from trainer.run_key import RunInputs, differences, library_versions, run_key
 from trainer.settings import RunSettings, StopSettings
 
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
-INPUTS = RunInputs(RunSettings(), "d" * 64, ("good", "stone"), DATA_SET, "", {"torch": "1"}, "x86 AVX2")
+CLASSES = {
+    "good": ModelClass(DisplayName("Good", "好"), "accept"),
+    "stone": ModelClass(DisplayName("Stone", "石子"), "eject"),
+}
+INPUTS = RunInputs(RunSettings(), "d" * 64, CLASSES, DATA_SET, "", {"torch": "1"}, "x86 AVX2")
 OTHER_FIT = FitSettings(
     network="large", steps=1, final_steps=2, batch=3, learning_rate=4.0, weight_decay=5.0, threads=7
 )
@@ -35,7 +41,8 @@ def changed_settings() -> list[RunInputs]:
 def changed_inputs() -> list[RunInputs]:
     changes: list[dict[str, object]] = [
         {"pool_digest": "e" * 64},
-        {"classes": ("stone", "good")},
+        {"classes": CLASSES | {"stone": ModelClass(CLASSES["stone"].display_name, "accept")}},
+        {"classes": CLASSES | {"stone": ModelClass(DisplayName("Stone", "石头"), "eject")}},
         {"data_set": msgspec.structs.replace(DATA_SET, norm=NormSpec(channel_weights=(1, 2, 1)))},
         {"base_key": "f" * 64},
         {"versions": {"torch": "2"}},
@@ -92,7 +99,7 @@ def test_differences_name_the_setting_and_not_only_its_table() -> None:
 def test_versions_name_what_computes() -> None:
     versions = library_versions()
     assert {"sortloop", "python", "torch", "onnxruntime", "numpy", "onnx"} <= set(versions)
-    here = RunInputs.here(RunSettings(), "d" * 64, classes=("a", "b"), data_set=DATA_SET)
+    here = RunInputs.here(RunSettings(), "d" * 64, classes=CLASSES, data_set=DATA_SET)
     assert here.versions == versions
     assert here.processor
     assert here.base_key == ""

@@ -22,10 +22,25 @@ from trainer.data_set import DataSet
 from trainer.metrics import Scores
 from trainer.sample_table import SampleTable
 
-__all__ = ["GOLDEN_PER_CLASS", "ShippedModel", "golden_rows", "make_card", "make_recipe", "write_model_folder"]
+__all__ = [
+    "GOLDEN_PER_CLASS",
+    "ModelClass",
+    "ShippedModel",
+    "golden_rows",
+    "make_card",
+    "make_recipe",
+    "write_model_folder",
+]
 
 GOLDEN_PER_CLASS: Final = 64
 _NORM_BINS: Final = 64
+
+
+class ModelClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model folder says of a class that no training tells: how people call it, what the machine does with it."""
+
+    display_name: DisplayName
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +53,7 @@ class ShippedModel:
         validation: its figures.
         lineage: where it comes from.
         opset: of the graph; ort_min: oldest onnxruntime that reads it.
-        display_names: en and zh-CN by class; a class without one shows its name.
-        actions: eject or accept by class; a class without one is accepted.
+        classes: by name, each class of the table.
     """
 
     model: bytes
@@ -48,8 +62,7 @@ class ShippedModel:
     lineage: Lineage
     opset: int
     ort_min: str
-    display_names: dict[str, DisplayName]
-    actions: dict[str, Action]
+    classes: dict[str, ModelClass]
 
 
 def make_card(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> ModelCard:
@@ -59,7 +72,7 @@ def make_card(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> M
     return ModelCard(
         model_id=sha256_hex(shipped.model),
         classes=names,
-        display_names={name: shipped.display_names.get(name, DisplayName(name, name)) for name in names},
+        display_names={name: shipped.classes[name].display_name for name in names},
         crop=data_set.crop,
         norm=data_set.norm,
         class_norms={name: class_norms(table.norms_q16[table.class_ids == k]) for k, name in enumerate(names)},
@@ -80,7 +93,7 @@ def make_card(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> M
 
 def make_recipe(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> Recipe:
     """Return a recipe that finds and cuts objects as the training samples were, with an action for each class."""
-    rules = tuple(ClassRule(name, shipped.actions.get(name, "accept")) for name in table.classes)
+    rules = tuple(ClassRule(name, shipped.classes[name].action) for name in table.classes)
     return Recipe(classes=rules, segment=data_set.segment, crop=data_set.crop)
 
 

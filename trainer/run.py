@@ -23,7 +23,7 @@ from trainer.fit import use_threads
 from trainer.judge import Judge
 from trainer.ledger import Ledger, drawn_ids
 from trainer.loop import LoopContext, LoopResult, LoopState, Progress, round_file, run_loop
-from trainer.model_folder import ShippedModel, golden_rows, write_model_folder
+from trainer.model_folder import ModelClass, ShippedModel, golden_rows, write_model_folder
 from trainer.pool import Pool
 from trainer.results import RunResult, RunTiming, ShippedFigures
 from trainer.run_key import RunInputs, differences, run_key
@@ -101,14 +101,11 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     if plan.settings.take_new and plan.base is None:
         raise SettingsError("take_new is set, but no base run is given: a fresh run has no earlier training set")
     samples = _load_samples(pool)
-    strange = sorted(set(plan.actions) - set(samples.table.classes))
-    if strange:
-        raise SettingsError(f"no class {', '.join(strange)} in the pool: it has {', '.join(samples.table.classes)}")
     base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
     inputs = RunInputs.here(
         plan.settings,
         pool.digest(),
-        classes=samples.table.classes,
+        classes=_model_classes(plan, samples.table.classes),
         data_set=samples.data_set,
         base_key=base.run_key if base else "",
     )
@@ -172,6 +169,16 @@ def _load_samples(pool: Pool) -> _Samples:
     return _Samples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
 
 
+def _model_classes(plan: RunPlan, names: tuple[str, ...]) -> dict[str, ModelClass]:
+    strange = sorted(set(plan.actions) - set(names))
+    if strange:
+        raise SettingsError(f"no class {', '.join(strange)} in the pool: it has {', '.join(names)}")
+    return {
+        name: ModelClass(plan.display_names.get(name, DisplayName(name, name)), plan.actions.get(name, "accept"))
+        for name in names
+    }
+
+
 def _claim_folder(folder: Path, inputs: RunInputs) -> str:
     """Make the folder this run's, or prove that it is already; return the run key."""
     try:
@@ -225,8 +232,7 @@ def _ship(judge: Judge, samples: _Samples, found: LoopResult, plan: RunPlan, inp
         lineage=lineage_of(inputs, key, found),
         opset=judge.template.opset,
         ort_min=ORT_MIN,
-        display_names=plan.display_names,
-        actions=plan.actions,
+        classes=inputs.classes,
     )
     golden = golden_rows(judge.judged_rows, table.class_ids)
     write_model_folder(plan.folder / MODEL_FOLDER, shipped, table, samples.data_set, golden=golden)

@@ -14,6 +14,7 @@ import torch
 from edge_runtime.storage import sha256_hex
 from firmware_bridge.command_line import product_version
 from trainer.data_set import DataSet
+from trainer.model_folder import ModelClass
 from trainer.settings import RunSettings
 
 __all__ = ["RunInputs", "differences", "library_versions", "run_key"]
@@ -27,7 +28,7 @@ class RunInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         settings: of the run, threads included.
         pool_digest: sha256 over the pool's samples.
-        classes: the model's classes in order.
+        classes: the model's classes, their names and actions: the card and the recipe hold them.
         data_set: how its samples were found, cut out and weighed.
         base_key: run key of the run that is continued, "" for none.
         versions: of this software and of the libraries that compute.
@@ -36,7 +37,7 @@ class RunInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     settings: RunSettings
     pool_digest: str
-    classes: tuple[str, ...]
+    classes: dict[str, ModelClass]
     data_set: DataSet
     base_key: str
     versions: dict[str, str]
@@ -44,7 +45,12 @@ class RunInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @staticmethod
     def here(
-        settings: RunSettings, pool_digest: str, *, classes: tuple[str, ...], data_set: DataSet, base_key: str = ""
+        settings: RunSettings,
+        pool_digest: str,
+        *,
+        classes: dict[str, ModelClass],
+        data_set: DataSet,
+        base_key: str = "",
     ) -> "RunInputs":
         """Return the inputs of a run on this computer."""
         return RunInputs(settings, pool_digest, classes, data_set, base_key, library_versions(), _processor())
