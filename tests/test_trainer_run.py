@@ -229,7 +229,7 @@ def test_a_continued_run_starts_from_its_base_and_draws_what_the_base_gets_wrong
     base = load_result(copied / "run")
     spy = Spy()
     result = go(copied, base=copied / "run", spy=spy)
-    model = (copied / "run" / f"round-{base.best_round:03}.onnx").read_bytes()
+    model = (copied / "run" / "model" / "model.onnx").read_bytes()
     with Pool.open(copied / "p.pool") as pool:
         table = pool.load(["train"])
         start = set(drawn_ids(pool, result.run_key, 0))
@@ -305,8 +305,7 @@ def test_a_base_of_another_pool_or_a_changed_one_is_refused(copied: Path, tmp_pa
         go(tmp_path / "two", base=copied / "run")
     with pytest.raises(ResumeError, match="holds no finished run"):
         go(copied, base=copied / "empty")
-    best = load_result(copied / "run").best_round
-    (copied / "run" / f"round-{best:03}.onnx").write_bytes(b"other")
+    (copied / "run" / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(ResumeError, match="it was changed"):
         go(copied, base=copied / "run")
     assert not (copied / "next").exists()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import StorageError
+from edge_runtime.model import MODEL_FILE
 from edge_runtime.schemas import Action, DisplayName
 from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
@@ -22,7 +23,7 @@ from trainer.export import ORT_MIN
 from trainer.fit import use_threads
 from trainer.judge import Judge
 from trainer.ledger import Ledger, drawn_ids
-from trainer.loop import LoopContext, LoopResult, LoopState, Progress, round_file, run_loop
+from trainer.loop import LoopContext, LoopResult, LoopState, Progress, run_loop
 from trainer.model_folder import ModelClass, ShippedModel, golden_rows, write_model_folder
 from trainer.pool import Pool
 from trainer.results import RunResult, RunTiming, ShippedFigures
@@ -69,7 +70,7 @@ class _Samples:
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """A finished run that is continued: its key, the ids of its training set, its model before the longer fit."""
+    """A finished run that is continued: its key, the ids of its training set, the model that it shipped."""
 
     run_key: str
     training_ids: frozenset[str]
@@ -206,10 +207,10 @@ def _load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> _Base:
     training_ids = frozenset(drawn_ids(pool, result.run_key, result.best_round))
     if not training_ids:
         raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
-    path = round_file(folder, result.best_round)
+    path = folder / MODEL_FOLDER / MODEL_FILE
     model = read_bytes(path)
-    if sha256_hex(model) != result.rounds[result.best_round - 1].model_id:
-        raise ResumeError(f"{path} is not the model of round {result.best_round} any more: it was changed")
+    if sha256_hex(model) != result.model_id:
+        raise ResumeError(f"{path} is not the model that the run in {folder} shipped: it was changed")
     return _Base(result.run_key, training_ids, model)
 
 
