@@ -99,7 +99,7 @@ def render_grain(kind: str, look: Look, rng: np.random.Generator) -> Grain:
         ConfigError: `kind` is no class.
 
     Note:
-        Defects come in every degree, down to ones that nobody could call with certainty: no model reaches 1.0.
+        Defects differ in degree, and sound kernels have the faint ones that the trade lets pass.
     """
     _check_class(kind)
     is_new_season = bool(rng.random() < look.new_season_share)
