@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.demo_report import compare, demo_text, verdict, write_demo_report
+from trainer.demo_report import write_demo_report
 from trainer.demo_results import Contender, DemoResult, MachineFigures
+from trainer.demo_text import demo_text
+from trainer.demo_verdict import compare, verdict
 from trainer.reports import RoundReport, RunReport
+from trainer.texts import LANGUAGES, Language
 
 VOID: Final = {"meta", "input", "img", "br", "link"}
 
@@ -138,11 +141,27 @@ def test_the_audit_is_an_estimate_with_its_error() -> None:
     assert "No piece was audited." in demo_text(demo({}, audit=0), "en")
 
 
-def test_the_terminal_table_has_one_line_a_model_and_aligned_columns() -> None:
-    lines = demo_text(demo({"purity": 0.98}), "zh-CN").splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["模型", "初始模型", "再训练", "对照"]
-    widths = {sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) for line in lines[:4]}
-    assert len(widths) == 1
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_terminal_shows_rounds_models_and_machine_in_aligned_tables(language: Language) -> None:
+    rounds, models, machines, said = demo_text(demo({"purity": 0.98}), language).split("\n\n")
+    assert [len(part.splitlines()) - 2 for part in (rounds, models, machines)] == [5 + 6 + 1, 3, 3]
+    assert len(said.splitlines()) == 4
+    for part in (rounds, models, machines):
+        lines = part.splitlines()[1:]
+        assert len({sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) for line in lines}) == 1
+
+
+def test_the_terminal_names_what_ships_the_test_the_parity_and_lateness() -> None:
+    result = demo({"late": 3})
+    told = msgspec.structs.replace(result.runs["first"], test_macro_f1=0.9123, test_worst_class_recall=0.8456)
+    text = demo_text(msgspec.structs.replace(result, runs=result.runs | {"first": told}), "en")
+    lines = [line.split() for line in text.splitlines()]
+    assert ["first", "*", "5", "500", "10.9%", "50", "0.9000", "0.8000"] in lines
+    assert ["first", "4", "400", "8.7%", "50", "0.9000", "0.8000"] in lines
+    assert ["first", "0.9000", "0.9123", "0.8456", "900", "/", "900,", "<=", "1e-06"] in lines
+    assert ["control", "0.9000", "-", "-", "900", "/", "900,", "<=", "1e-06"] in lines
+    assert [line[-2:] for line in lines if line[:1] == ["retrained"]][-1] == ["3", "11.2"]
+    assert "residual samples: T0 310, T2 121" in text
 
 
 def test_an_unknown_truth_source_is_shown_by_its_name(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def cli() -> None:
 @common_options
 def demo(out: Path, seed: int, lang: Literal["en", "zh-CN"], *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Run the whole loop on the virtual sorting machine: train, sort, learn from the mistakes, sort better."""
-    from trainer.demo_report import demo_text, write_demo_report  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.demo_report import write_demo_report  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.demo_text import demo_text  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
     from trainer.trial import TrialSettings, run_trial  # noqa: PLC0415
 

@@ -319,4 +319,10 @@ class Say:
     run_caption = Phrase("{training} of {pool} samples, {seconds} s", "{pool} 个样本中使用 {training} 个，{seconds} 秒")
     open_report = Phrase("Open its report", "打开训练报告")
     took = Phrase("Seed {seed}; {seconds} s in all.", "随机种子 {seed}；共用时 {seconds} 秒。")
+    rounds_title = Phrase(
+        "Rounds of the loop, judged on validation samples (*: its training set ships)",
+        "循环各轮，验证集结果（*：交付其训练集）",
+    )
+    shipped_title = Phrase("Models that ship, on samples of the laboratory", "交付的模型，实验室样本结果")
+    machine_title = Phrase("On the virtual machine, {objects} unseen pieces", "虚拟色选机，{objects} 粒未见过的物料")
     residuals_line = Phrase("residual samples: {sources}", "残差样本：{sources}")
