@@ -494,15 +494,15 @@ def nursery(folder: Path) -> Iterator[Callable[[int, int, int], list[str]]]:
 
 
 def test_killed_at_any_moment_every_accepted_record_is_there_once(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path, kills=20, seed=1)
+    check_random_kills(tmp_path, kills=20, seed=1)
 
 
 @pytest.mark.long
 def test_killed_very_often_every_accepted_record_is_there_once(tmp_path: Path) -> None:
-    kill_at_random_moments(tmp_path, kills=200, seed=2)
+    check_random_kills(tmp_path, kills=200, seed=2)
 
 
-def kill_at_random_moments(folder: Path, *, kills: int, seed: int) -> None:
+def check_random_kills(folder: Path, *, kills: int, seed: int) -> None:
     rng = random.Random(seed)
     with nursery(folder / "spool") as kill_after:
         accepted = [
@@ -523,15 +523,15 @@ def kill_at_random_moments(folder: Path, *, kills: int, seed: int) -> None:
 
 
 def test_killed_while_segments_leave_the_books_add_up(memory_path: Path) -> None:
-    kill_small_spool(memory_path, kills=6, seed=3)
+    check_kills_of_a_small_spool(memory_path, kills=6, seed=3)
 
 
 @pytest.mark.long
 def test_killed_very_often_while_segments_leave_the_books_add_up(memory_path: Path) -> None:
-    kill_small_spool(memory_path, kills=100, seed=4)
+    check_kills_of_a_small_spool(memory_path, kills=100, seed=4)
 
 
-def kill_small_spool(folder: Path, *, kills: int, seed: int) -> None:
+def check_kills_of_a_small_spool(folder: Path, *, kills: int, seed: int) -> None:
     """Kill over a spool so small that segments leave all the time, and that loses its index now and then."""
     rng = random.Random(seed)
     accepted = 0
