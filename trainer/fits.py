@@ -1,6 +1,6 @@
-"""Several fits side by side, as many as there are free cores: the bytes of each are those it has alone.
+"""Several fits side by side, as many as the processor has cores for: the bytes of each are those it has alone.
 
-Threads are enough: torch leaves the interpreter while it computes. Knows nothing of what a fit is.
+Threads are enough: torch leaves the interpreter while it computes. It knows no samples and no models.
 
 >>> map_fits(lambda part, on_step: part * 2, [1, 2, 3], 1, lambda done: None)
 [2, 4, 6]
@@ -8,7 +8,7 @@ Threads are enough: torch leaves the interpreter while it computes. Knows nothin
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Lock
 from typing import TypeVar
 
@@ -31,26 +31,30 @@ def map_fits(
     """Return what `fit` makes of each part, in their order.
 
     Args:
-        fit: called with a part, and with what it must call after each of its steps.
+        fit: called with a part, and with what it must call after each of its steps; in a thread of its own where there
+            are several parts.
         parts: at least one.
-        threads: processor threads of one fit; so many fits run at once that the processor's cores are in use, one at
-            a time on an accelerator.
-        on_step: called with the number of steps done in all fits together, never by two at once.
+        threads: processor threads of one fit. So many fits run at once that the allowed cores are in use; on an
+            accelerator one at a time. A single part runs in the caller's thread, as `use_threads` has set it.
+        on_step: called with the number of steps done in all fits together; from the threads of the fits, but never by
+            two at once.
 
     Raises:
-        Exception: what a fit raised; the others are stopped at their next step, as they are when this call is
-            interrupted.
+        Exception: the first that a fit or `on_step` raised. The other fits are ended at their next step, as they are
+            when this call is interrupted; a fit past its last step is waited for.
     """
     counter = _StepCounter(on_step)
-    if len(parts) == 1:  # in this thread: an interruption ends it at once
+    if len(parts) == 1:
         return [fit(parts[0], counter)]
     with ThreadPoolExecutor(_at_once(threads), "fit", use_threads, (threads,)) as workers:
-        waiting = [workers.submit(fit, part, counter) for part in parts]
         try:
-            return [one.result() for one in waiting]
+            fits = [workers.submit(fit, part, counter) for part in parts]
+            for fitted in as_completed(fits):
+                fitted.result()
+            return [fitted.result() for fitted in fits]
         finally:
+            workers.shutdown(wait=False, cancel_futures=True)  # first, so that none begins after the stop
             counter.stop()
-            workers.shutdown(wait=False, cancel_futures=True)
 
 
 def _at_once(threads: int) -> int:
@@ -73,7 +77,12 @@ class _StepCounter:
         self._is_stopped = False
 
     def __call__(self, step: int) -> None:
-        """Count one step; its own number does not matter here."""
+        """Count one step; its own number does not matter here.
+
+        Raises:
+            _Stopped: the fits were stopped.
+            Exception: what `on_step` raised.
+        """
         with self._lock:
             if self._is_stopped:
                 raise _Stopped(f"stopped at step {step}")

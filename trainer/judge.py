@@ -66,7 +66,8 @@ class Judge:
         validation: see `plan_validation`.
         settings: of the run.
         crop: shape of the table's crops.
-        on_step: called with (steps done, steps in all) while a training set is judged.
+        on_step: called with (steps done, steps in all) while a training set is judged; out of fold from the threads of
+            the fits, never by two at once.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Judge:
         Raises:
             TrainingError: the training set is empty, or the loss is no longer a number.
             ExportRefusedError: torch and onnxruntime decide differently on a real crop.
+            ModelFolderError: onnxruntime cannot load the exported model.
         """
         everything, *blind = self._parts(training)
         fits = 1 + len(blind)

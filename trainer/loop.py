@@ -32,7 +32,7 @@ class Progress(Protocol):
     """Who watches a run."""
 
     def step(self, what: str, done: int, total: int) -> None:
-        """Take note that `done` of `total` optimiser steps of `what` are done."""
+        """Take note that `done` of `total` optimiser steps of `what` are done; may be called from another thread."""
         ...
 
     def round_done(self, record: RoundRecord, seconds: float) -> None:
@@ -113,6 +113,7 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
     Raises:
         TrainingError: there is nothing to train on, or the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
+        ModelFolderError: onnxruntime cannot load an exported model.
         ResumeError: the ledger names a sample that the pool no longer has.
         PoolError: the ledger cannot be written.
         StorageError: a round's file cannot be read or written.

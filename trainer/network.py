@@ -87,6 +87,7 @@ def make_network(size: NetworkSize, channels: int, class_count: int, *, seed: in
     for module in network.modules():
         match module:
             case nn.Conv2d():
+                assert module.bias is None  # batch norm has one
                 nn.init.kaiming_uniform_(module.weight, a=sqrt(5), generator=generator)
             case nn.Linear():
                 nn.init.kaiming_uniform_(module.weight, a=sqrt(5), generator=generator)
@@ -95,5 +96,5 @@ def make_network(size: NetworkSize, channels: int, class_count: int, *, seed: in
             case nn.BatchNorm2d():
                 module.reset_parameters()
             case _:
-                pass  # holds others
+                assert not [*module.parameters(recurse=False)]  # what is not drawn above would be left to chance
     return network

@@ -56,6 +56,7 @@ def final_fit(
     Raises:
         TrainingError: the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
+        ModelFolderError: onnxruntime cannot load the exported model.
     """
     final = judge.judge(found.training, final_steps)
     if final.validation.macro_f1 >= found.best.macro_f1 - found.best.macro_f1_error:
@@ -90,7 +91,11 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
 
 
 def test_once(model: bytes, test: SampleTable, crop: CropSpec) -> Scores | None:
-    """Return the figures of a model on held-out test samples, None where there are none."""
+    """Return the figures of a model on held-out test samples, None where there are none.
+
+    Raises:
+        ModelFolderError: onnxruntime cannot load the model.
+    """
     if len(test) == 0:
         return None
     scores = Classifier(model, crop, len(test.classes)).scores(test.pixels)
