@@ -338,6 +338,8 @@ class SpoolIndex:
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:  # commits, or rolls back after any error
                 yield self._connection.cursor()
+                if not self._connection.in_transaction:
+                    raise StorageError(f"spool index {self._path}: the disk failed and everything was taken back")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

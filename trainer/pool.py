@@ -105,6 +105,8 @@ class Pool:
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:  # commits, or rolls back after any error
                 yield
+                if not self._connection.in_transaction:
+                    raise PoolError(f"pool {self.path}: the disk failed and everything was taken back: try again")
 
     def data_set(self) -> DataSet | None:
         """Return what all samples were made with, None before the first import.
