@@ -95,6 +95,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
         NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
         TrainingError: the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
+        ModelFolderError: onnxruntime cannot load an exported model.
         StorageError: the folder cannot be read or written.
     """
     started_ns = clock.monotonic_ns()
@@ -193,7 +194,7 @@ def _claim_folder(folder: Path, inputs: RunInputs) -> str:
     try:
         before = msgspec.json.decode(read_bytes(path), type=RunInputs)
     except msgspec.DecodeError as error:
-        raise ResumeError(f"{path} is damaged: {error}") from error
+        raise ResumeError(f"{path} is damaged, or another version wrote it: {error}") from error
     if before != inputs:
         changes = "; ".join(differences(before, inputs))
         raise ResumeError(f"{folder} holds a run whose bytes would not be the same: {changes}")
