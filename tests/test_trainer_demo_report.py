@@ -60,7 +60,7 @@ def machine(contender: Contender, **changes: float) -> MachineFigures:
 def run_of(rounds: int) -> RunReport:
     records = [RoundReport(at + 1, 100 * (at + 1), 50, 0.9, 0.01, 0.8, 0.95, 2.0) for at in range(rounds)]
     return RunReport(
-        "model", records, 4600, 100 * rounds, "no_gain", rounds, 0.9, 0.8, "split", None, None, 1e-6, 900, 31.4,
+        "model", records, 4600, 100 * rounds, "no_gain", rounds, 0.9, 0.8, "split", None, None, 1.4e-6, 900, 31.4,
         "a" * 64, "b" * 64,
     )  # fmt: skip
 
@@ -68,6 +68,7 @@ def run_of(rounds: int) -> RunReport:
 def demo(retrained: dict[str, float], control: dict[str, float] | None = None, audit: int = 160) -> DemoResult:
     return DemoResult(
         seed=7,
+        new_season_share=0.0625,
         runs={"first": run_of(5), "retrained": run_of(6), "control": run_of(1)},
         residuals={"T0": 310, "T2": 121},
         inspected=3300,
@@ -145,7 +146,7 @@ def test_the_audit_is_an_estimate_with_its_error() -> None:
 def test_the_terminal_shows_rounds_models_and_machine_in_aligned_tables(language: Language) -> None:
     rounds, models, machines, said = demo_text(demo({"purity": 0.98}), language).split("\n\n")
     assert [len(part.splitlines()) - 2 for part in (rounds, models, machines)] == [5 + 6 + 1, 3, 3]
-    assert len(said.splitlines()) == 4
+    assert len(said.splitlines()) == 5
     for part in (rounds, models, machines):
         lines = part.splitlines()[1:]
         assert len({sum(2 if ord(letter) > 0x2E80 else 1 for letter in line) for line in lines}) == 1
@@ -158,10 +159,11 @@ def test_the_terminal_names_what_ships_the_test_the_parity_and_lateness() -> Non
     lines = [line.split() for line in text.splitlines()]
     assert ["first", "*", "5", "500", "10.9%", "50", "0.9000", "0.8000"] in lines
     assert ["first", "4", "400", "8.7%", "50", "0.9000", "0.8000"] in lines
-    assert ["first", "0.9000", "0.9123", "0.8456", "900", "/", "900,", "<=", "1e-06"] in lines
-    assert ["control", "0.9000", "-", "-", "900", "/", "900,", "<=", "1e-06"] in lines
+    assert ["first", "0.9000", "0.9123", "0.8456", "900", "/", "900,", "1.4e-06"] in lines
+    assert ["control", "0.9000", "-", "-", "900", "/", "900,", "1.4e-06"] in lines
     assert [line[-2:] for line in lines if line[:1] == ["retrained"]][-1] == ["3", "11.2"]
     assert "residual samples: T0 310, T2 121" in text
+    assert "Seed 7; 6.2% of the machine's pieces look as the laboratory never saw them; 184 s in all." in text
 
 
 def test_an_unknown_truth_source_is_shown_by_its_name(tmp_path: Path) -> None:

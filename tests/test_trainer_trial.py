@@ -1,18 +1,21 @@
 """The demonstration's engine, tiny: every stage runs, the control is fair, and a finished trial is not run again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from edge_runtime.grains import FLOOR
 from edge_runtime.model import check_golden, load_model_folder, make_classifier
+from edge_runtime.residual_export import read_export
 from firmware_bridge.clock import ManualClock
 from trainer.demo_results import DemoResult
 from trainer.fit import FitSettings
 from trainer.pool import Pool
 from trainer.rounds import RoundRecord
 from trainer.trial import RESULT_FILE, TrialSettings, run_trial
-from trainer.trial_machine import Streams
+from trainer.trial_machine import Streams, sort_unseen
 
 TINY = TrialSettings(
     teach_pieces=12,
@@ -102,3 +105,19 @@ def test_streams_are_those_of_the_sources_asked_for() -> None:
     assert {run.seed for run in Streams(2, ("T0", "T2"), 10, 50).runs().values()}.isdisjoint(
         run.seed for run in both.values()
     )
+
+
+def test_the_share_of_unknown_looks_reaches_the_streams_and_the_result(
+    trial: tuple[Path, DemoResult, Listener],
+) -> None:
+    """Same seed, other share: other pieces are recorded, and other pieces judge."""
+    folder, before, _ = trial
+    other = msgspec.structs.replace(TINY, new_season_share=1.0)
+    after = run_trial(folder.with_name("other"), other, ManualClock(), Listener())
+    assert (before.new_season_share, after.new_season_share) == (FLOOR.new_season_share, 1.0)
+    records = [read_export(one / "machine" / "residuals.slrx").records for one in (folder, folder.with_name("other"))]
+    assert {record.id for record in records[0]}.isdisjoint(record.id for record in records[1])
+    model = folder / "runs" / "first" / "model"
+    looks = (FLOOR, FLOOR, replace(FLOOR, new_season_share=1.0))
+    digests = [sort_unseen(model, seed=3, pieces=30, look=look).decisions_sha256 for look in looks]
+    assert digests[0] == digests[1] != digests[2]

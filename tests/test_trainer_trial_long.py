@@ -100,7 +100,7 @@ def result(seed: int, first: float, retrained: float, control: float) -> DemoRes
     scores = zip(CONTENDERS, (first, retrained, control), strict=True)
     machine = tuple(MachineFigures(name, 100, score, 0.5, 0.9, 0.9, 0.9, 0.1, 0, 5.0) for name, score in scores)
     added: dict[Contender, int] = {"first": 0, "retrained": 80, "control": 80}
-    return DemoResult(seed, {}, {"T0": 80}, 500, added, 20, 0.1, machine, 9.0)
+    return DemoResult(seed, 0.06, {}, {"T0": 80}, 500, added, 20, 0.1, machine, 9.0)
 
 
 def test_gains_are_paired_by_seed() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+import msgspec
 
 from edge_runtime.config import load_settings
 from firmware_bridge.clock import SystemClock
@@ -33,9 +34,24 @@ def cli() -> None:
 @cli.command(epilog="Example: sortloop-train demo --out demo-out")
 @click.option("--out", type=_new, default=Path("demo-out"), show_default=True, help="Folder for everything it makes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of grains, belts and training.")
+@click.option(
+    "--new-season-share",
+    type=click.FloatRange(0, 1),
+    default=None,
+    help="Share of the machine's pieces that look as the laboratory never saw them; about one in sixteen if left out.",
+)
 @click.option("--lang", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Of the result.")
 @common_options
-def demo(out: Path, seed: int, lang: Literal["en", "zh-CN"], *, as_json: bool, verbose: int, quiet: bool) -> None:
+def demo(
+    out: Path,
+    seed: int,
+    new_season_share: float | None,
+    lang: Literal["en", "zh-CN"],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
     """Run the whole loop on the virtual sorting machine: train, sort, learn from the mistakes, sort better."""
     from trainer.demo_report import write_demo_report  # noqa: PLC0415 - heavy imports wait for their command
     from trainer.demo_text import demo_text  # noqa: PLC0415
@@ -44,7 +60,10 @@ def demo(out: Path, seed: int, lang: Literal["en", "zh-CN"], *, as_json: bool, v
 
     configure_logs(verbose=verbose, quiet=quiet)
     with TerminalProgress(quiet=quiet or as_json) as progress:
-        result = run_trial(out, TrialSettings(seed=seed), SystemClock(), progress)
+        settings = TrialSettings(seed=seed)
+        if new_season_share is not None:
+            settings = msgspec.structs.replace(settings, new_season_share=new_season_share)
+        result = run_trial(out, settings, SystemClock(), progress)
     page = write_demo_report(result, out)
     print_result(result, f"{demo_text(result, lang)}\n{page}", as_json=as_json)
 

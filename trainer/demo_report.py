@@ -17,6 +17,7 @@ from trainer.demo_verdict import (
     audit_words,
     by_contender,
     mark_of,
+    took_words,
     verdict,
 )
 from trainer.report_charts import Figure
@@ -111,7 +112,7 @@ def _make_page(result: DemoResult) -> _Page:
         sources=tuple((_SOURCES.get(name, Phrase(name, name)), count) for name, count in result.residuals.items()),
         audit=audit_words(result),
         runs=tuple(_run(name, result.runs[name]) for name in by_name),
-        took=Say.took.filled(seed=result.seed, seconds=f"{result.seconds:,.0f}"),
+        took=took_words(result),
     )
 
 

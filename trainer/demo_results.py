@@ -46,6 +46,7 @@ class DemoResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         seed: of grains, belts and training.
+        new_season_share: share 0..1 of the machine's pieces that look as the laboratory never saw them.
         runs: the training run behind each contender.
         residuals: recorded mistakes by truth source, "T0" and "T2".
         inspected: pieces shown to the recorder while they were found.
@@ -56,6 +57,7 @@ class DemoResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     seed: int
+    new_season_share: float
     runs: dict[Contender, RunReport]
     residuals: dict[str, int]
     inspected: int

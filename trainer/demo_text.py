@@ -6,7 +6,7 @@ The page (`trainer.demo_report`) tells the same at length.
 from collections.abc import Sequence
 
 from trainer.demo_results import DemoResult
-from trainer.demo_verdict import NAMES, QUALITY, TIMING, against_control, audit_words, by_contender, verdict
+from trainer.demo_verdict import NAMES, QUALITY, TIMING, against_control, audit_words, by_contender, took_words, verdict
 from trainer.report_page import count_text, share_text
 from trainer.reports import RunReport
 from trainer.run_text import table_text
@@ -29,6 +29,7 @@ def demo_text(result: DemoResult, language: Language) -> str:
         against_control(figures),
         Say.residuals_line.filled(sources=sources or "0"),
         audit_words(result),
+        took_words(result),
     )
     machine_title = Say.machine_title.filled(objects=count_text(figures["first"].objects))
     tables = (
@@ -81,7 +82,7 @@ def _shipped_cells(report: RunReport) -> tuple[str, ...]:
     return (
         f"{report.macro_f1:.4f}",
         *("-" if value is None else f"{value:.4f}" for value in test),
-        f"{equal} / {equal}, <= {report.parity:.0e}",
+        f"{equal} / {equal}, {report.parity:.1e}",
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "by_contender",
     "compare",
     "mark_of",
+    "took_words",
     "verdict",
 ]
 
@@ -115,6 +116,12 @@ def audit_words(result: DemoResult) -> Phrase:
     return Say.audit_text.filled(
         audit=count_text(result.audit), share=share_text(result.audit_error), error=share_text(error)
     )
+
+
+def took_words(result: DemoResult) -> Phrase:
+    """Return in words which demonstration it was, and how long it took."""
+    share, seconds = share_text(result.new_season_share), f"{result.seconds:,.0f}"
+    return Say.took.filled(seed=result.seed, share=share, seconds=seconds)
 
 
 def _sort_out(base: MachineFigures, other: MachineFigures) -> tuple[list[Phrase], list[Phrase]]:

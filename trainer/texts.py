@@ -318,7 +318,10 @@ class Say:
     runs_heading = Phrase("The three training runs", "三次训练")
     run_caption = Phrase("{training} of {pool} samples, {seconds} s", "{pool} 个样本中使用 {training} 个，{seconds} 秒")
     open_report = Phrase("Open its report", "打开训练报告")
-    took = Phrase("Seed {seed}; {seconds} s in all.", "随机种子 {seed}；共用时 {seconds} 秒。")
+    took = Phrase(
+        "Seed {seed}; {share} of the machine's pieces look as the laboratory never saw them; {seconds} s in all.",
+        "随机种子 {seed}；上机物料中有 {share} 是实验室从未见过的外观；共用时 {seconds} 秒。",
+    )
     rounds_title = Phrase(
         "Rounds of the loop, judged on validation samples (*: its training set ships)",
         "循环各轮，验证集结果（*：交付其训练集）",

@@ -5,13 +5,13 @@ of the same streams, inspected at random, with the same optimiser steps: what is
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
-from edge_runtime.grains import DISPLAY_NAMES, LAB, write_class_folders
+from edge_runtime.grains import DISPLAY_NAMES, FLOOR, LAB, write_class_folders
 from edge_runtime.residual import ResidualRecord
 from edge_runtime.residual_export import Export
 from edge_runtime.schemas import Action
@@ -73,8 +73,9 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         teach_pieces: pieces of each class in its teach lot (T0).
         production_pieces: pieces sorted while half of them are inspected (T2).
         unseen_pieces: pieces of the stream that judges every model.
+        new_season_share: share 0..1 of pieces of all streams that look as the laboratory never saw them.
         lab_share: share of the laboratory samples that are rendered; 1 is 4,600.
-        m: samples drawn of each class and round.
+        m: samples drawn of each class and round, in the first run and in retraining.
         rounds: most rounds of the first run and of retraining.
         fit: network and steps, the same for every contender.
     """
@@ -83,10 +84,11 @@ class TrialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[Literal["T0", "T2"], ...] = ("T0", "T2")
     teach_pieces: int = 300
     production_pieces: int = 3000
-    unseen_pieces: int = 3000
+    unseen_pieces: int = 4000
+    new_season_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = FLOOR.new_season_share
     lab_share: float = 1.0
-    m: int = 40
-    rounds: tuple[int, int] = (4, 3)
+    m: tuple[int, int] = (40, 100)
+    rounds: tuple[int, int] = (3, 2)
     fit: FitSettings = FitSettings(steps=300, final_steps=1200)
 
 
@@ -123,6 +125,7 @@ def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watc
     runs: dict[Contender, RunReport] = {"first": first, "retrained": retrained, "control": control}
     result = DemoResult(
         seed=settings.seed,
+        new_season_share=settings.new_season_share,
         runs=runs,
         residuals=learned.residuals,
         inspected=learned.inspected,
@@ -154,7 +157,10 @@ class _Trial:
         self._settings = settings
         self._clock = clock
         self._watcher = watcher
-        self._streams = Streams(settings.seed + 1, settings.sources, settings.teach_pieces, settings.production_pieces)
+        self._look = replace(FLOOR, new_season_share=settings.new_season_share)
+        self._streams = Streams(
+            settings.seed + 1, settings.sources, settings.teach_pieces, settings.production_pieces, self._look
+        )
 
     def make_samples(self) -> None:
         """Render what a technician would have photographed, and import it."""
@@ -201,7 +207,8 @@ class _Trial:
     def judge(self, contender: Contender) -> MachineFigures:
         """Sort the unseen stream with a contender's model."""
         model = self._run_folder(contender) / MODEL_FOLDER
-        report = sort_unseen(model, seed=self._settings.seed + 1, pieces=self._settings.unseen_pieces)
+        settings = self._settings
+        report = sort_unseen(model, seed=settings.seed + 1, pieces=settings.unseen_pieces, look=self._look)
         figures = machine_figures(contender, report)
         self._watcher.say(f"unseen stream, {contender}: macro-F1 {figures.macro_f1:.4f}, purity {figures.purity:.4f}")
         return figures
@@ -214,13 +221,14 @@ class _Trial:
 
     def _run_settings(self, contender: Contender) -> RunSettings:
         settings = self._settings
-        common = RunSettings(seed=settings.seed, m=settings.m, fit=settings.fit)
-        most_first, most_retrained = settings.rounds
+        (m_first, m_retrained), (most_first, most_retrained) = settings.m, settings.rounds
+        common = RunSettings(seed=settings.seed, m=m_first, fit=settings.fit)
         match contender:
             case "first":
                 return msgspec.structs.replace(common, stop=StopSettings(rounds=most_first))
             case "retrained":
-                return msgspec.structs.replace(common, stop=StopSettings(patience=0, rounds=most_retrained))
+                stop = StopSettings(patience=0, rounds=most_retrained)
+                return msgspec.structs.replace(common, m=m_retrained, stop=stop)
             case "control":
                 return msgspec.structs.replace(common, take_new=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from edge_runtime.grain_sources import RenderedGrains
-from edge_runtime.grains import CLASS_NAMES, FLOOR
+from edge_runtime.grains import CLASS_NAMES, FLOOR, Look
 from edge_runtime.recorder import Recorder
 from edge_runtime.residual_export import Export, export_spool, read_export
 from edge_runtime.schemas import ResidualPolicy
@@ -39,12 +39,14 @@ class Streams:
         sources: T0: a teach lot of each class; T2: a production stream of which half the pieces are inspected.
         teach_pieces: pieces of each teach lot.
         production_pieces: pieces of the production stream.
+        look: population of all pieces.
     """
 
     seed: int
     sources: tuple[Literal["T0", "T2"], ...]
     teach_pieces: int
     production_pieces: int
+    look: Look = FLOOR
 
     def runs(self) -> dict[str, VirtualRun]:
         """Return the runs by the name of their lot; the same pieces for the same seed."""
@@ -80,21 +82,28 @@ def record_streams(
     seen = 0
     with Spool.open(folder / "spool", clock=clock) as spool:
         for lot, run in streams.runs().items():
-            report = _run(setup, run, _logbook(setup, spool, lot, audit_rate=audit_rate, clock=clock))
+            logbook = _logbook(setup, spool, lot, audit_rate=audit_rate, clock=clock)
+            report = _run(setup, run, streams.look, logbook)
             seen += report.recorded.seen if report.recorded else 0
         path = folder / "residuals.slrx"
         export_spool(spool, path)
     return read_export(path), seen
 
 
-def sort_unseen(model: Path, *, seed: int, pieces: int) -> VirtualReport:
+def sort_unseen(model: Path, *, seed: int, pieces: int, look: Look = FLOOR) -> VirtualReport:
     """Return what a model does on a stream of its own seed, armed and without a recorder.
+
+    Args:
+        model: model folder.
+        seed: of the stream; the same number gives another stream than those of `Streams`.
+        pieces: how many.
+        look: their population.
 
     Raises:
         EdgeError: the model failed.
         BridgeError: the link failed.
     """
-    return _run(virtual_setup(model), VirtualRun(FLOOR_MIX, pieces, seed=seed * 100 + 90), None)
+    return _run(virtual_setup(model), VirtualRun(FLOOR_MIX, pieces, seed=seed * 100 + 90), look, None)
 
 
 def machine_figures(contender: Contender, report: VirtualReport) -> MachineFigures:
@@ -120,5 +129,5 @@ def _logbook(setup: Setup, spool: Spool, lot: str, *, audit_rate: float, clock: 
     return Logbook(Recorder(spool, origin, clock), origin)
 
 
-def _run(setup: Setup, run: VirtualRun, logbook: Logbook | None) -> VirtualReport:
-    return run_virtual_machine(run, setup.sorter, machine=setup.machine, source=RenderedGrains(FLOOR), logbook=logbook)
+def _run(setup: Setup, run: VirtualRun, look: Look, logbook: Logbook | None) -> VirtualReport:
+    return run_virtual_machine(run, setup.sorter, machine=setup.machine, source=RenderedGrains(look), logbook=logbook)
