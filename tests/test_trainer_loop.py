@@ -21,7 +21,7 @@ from trainer.validation import Validation, plan_validation
 
 KEY = "1" * 64
 NETWORK = make_network("small", 3, 2, seed=0)
-PATIENT = StopSettings(residual_share=0.0, class_residual_share=0.0, patience=0, rounds=99)
+PATIENT = StopSettings(residual_share=0.0, residual_per_class=0.0, class_residual_share=0.0, patience=0, rounds=99)
 
 
 class StubJudge(Judge):

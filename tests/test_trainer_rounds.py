@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from trainer.rounds import ClassRound, RoundRecord, StopReason, best_round, is_better, stop_reason
 from trainer.settings import StopSettings
 
-NEVER = StopSettings(residual_share=0.0, class_residual_share=0.0, patience=0, rounds=999, training_share=1.0)
+NEVER = StopSettings(
+    residual_share=0.0, residual_per_class=0.0, class_residual_share=0.0, patience=0, rounds=999, training_share=1.0
+)
 
 
 def record(number: int = 1, macro_f1: float = 0.5, residual: int = 50, **changes: object) -> RoundRecord:
@@ -46,6 +48,7 @@ def test_the_loop_goes_on_while_no_rule_holds() -> None:
     ("reason", "limit", "beyond"),
     [
         ("residual_small", {"residual_share": 0.05}, {"residual_share": 0.049}),
+        ("residual_small", {"residual_per_class": 25.1}, {"residual_per_class": 25.0}),
         ("classes_small", {"class_residual_share": 0.098}, {"class_residual_share": 0.097}),
         ("rounds_budget", {"rounds": 1}, {"rounds": 2}),
         ("samples_budget", {"training_share": 0.1}, {"training_share": 0.101}),

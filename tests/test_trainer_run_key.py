@@ -22,7 +22,9 @@ INPUTS = RunInputs(RunSettings(), "d" * 64, CLASSES, DATA_SET, "", {"torch": "1"
 OTHER_FIT = FitSettings(
     network="large", steps=1, final_steps=2, batch=3, learning_rate=4.0, weight_decay=5.0, threads=7
 )
-OTHER_STOP = StopSettings(residual_share=0.5, class_residual_share=0.6, patience=7, rounds=8, training_share=0.9)
+OTHER_STOP = StopSettings(
+    residual_share=0.5, residual_per_class=2.0, class_residual_share=0.6, patience=7, rounds=8, training_share=0.9
+)
 
 
 def fields_of(value: msgspec.Struct, other: msgspec.Struct) -> list[msgspec.Struct]:

@@ -92,8 +92,10 @@ def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhaust
     if rounds:
         last = rounds[-1]
         small = all(c.residual <= settings.class_residual_share * c.pool for c in last.classes.values())
+        few = last.residual <= settings.residual_share * last.pool_samples
+        fewer = last.residual < settings.residual_per_class * len(last.classes)
         rules = [
-            ("residual_small", last.residual <= settings.residual_share * last.pool_samples),
+            ("residual_small", few or fewer),
             ("classes_small", small),
             ("no_gain", 0 < settings.patience <= _rounds_without_gain(rounds)),
             *rules,

@@ -18,6 +18,8 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         residual_share: the residual holds at most this share of the pool (0..1).
+        residual_per_class: the residual holds fewer samples than this, per class on average: with fewer than one, no
+            draw can be balanced, and a small pool would go on for a last few samples that may be labelled wrong.
         class_residual_share: in every class at most this share of its samples is still wrong (0..1).
         patience: so many rounds without a validation macro-F1 better by more than one standard error; 0 is off, and
             so it is where samples are judged out of fold, since figures of few samples jump.
@@ -26,6 +28,7 @@ class StopSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     residual_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.002
+    residual_per_class: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
     class_residual_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.002
     patience: Annotated[int, msgspec.Meta(ge=0)] = 3
     rounds: Annotated[int, msgspec.Meta(ge=1, le=999)] = 30
