@@ -50,7 +50,7 @@ test: $(READY)  ## all tests but the long ones
 	@$(TIMED) $(BIN)/python -m pytest -n $(WORKERS) -m "not long"
 
 test-long: $(READY)  ## the long ones: kill, power cut, fuzz, soak
-	@$(TIMED) $(BIN)/python -m pytest -m long
+	@$(TIMED) $(BIN)/python -m pytest -n $(WORKERS) -m long
 
 check: $(READY)  ## style, types, layers
 	@$(TIMED) $(BIN)/ruff check .; $(BIN)/ruff format --check .; $(BIN)/mypy; $(BIN)/lint-imports

@@ -1,7 +1,6 @@
 """What an object may look like on the belt: turned by quarters, mirrored, under a slightly other lamp.
 
-No pixel is interpolated: a turned speck stays a speck. Free turns by resampling were tried and cost accuracy at equal
-steps (docs/results.md).
+No pixel is interpolated: a turned speck stays a speck, where free turns by resampling would blur it.
 
 >>> augment(torch.zeros(2, 3, 8, 8), torch.Generator().manual_seed(0)).shape
 torch.Size([2, 3, 8, 8])
