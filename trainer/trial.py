@@ -5,7 +5,10 @@ of the same streams, inspected at random, with the same optimiser steps: what is
 """
 
 import shutil
+import signal
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Final, Literal, Protocol
 
@@ -13,9 +16,10 @@ import msgspec
 
 from edge_runtime.grains import DISPLAY_NAMES, FLOOR, LAB, write_class_folders
 from edge_runtime.residual import ResidualRecord
-from edge_runtime.residual_export import Export
+from edge_runtime.residual_export import read_export
 from edge_runtime.schemas import Action
 from edge_runtime.storage import read_bytes, write_atomic
+from edge_runtime.virtual_run import VirtualReport
 from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.demo_results import Contender, DemoResult, MachineFigures
 from trainer.fit import FitSettings
@@ -114,14 +118,22 @@ def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watc
     started_ns = clock.monotonic_ns()
     _clear(folder)
     write_atomic(folder / _SETTINGS_FILE, known)
-    trial = _Trial(folder, settings, clock, watcher)
-    trial.make_samples()
-    first = trial.train("first")
-    learned = trial.learn_from_mistakes()
-    retrained = trial.train("retrained")
-    added = retrained.training_samples - first.training_samples
-    trial.learn_at_random(added)
-    control = trial.train("control")
+    # One core sorts while the other trains; only this process answers Ctrl-C.
+    with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)) as beside:
+        trial = _Trial(folder, settings, clock, watcher, beside)
+        trial.make_samples()
+        first = trial.train("first")
+        learned = trial.learn_from_mistakes()
+        shown, sorted_by_first = trial.show_objects(), trial.sort_with("first")
+        retrained = trial.train("retrained")
+        sorted_by_retrained = trial.sort_with("retrained")
+        trial.learn_at_random(shown, retrained.training_samples - first.training_samples)
+        control = trial.train("control")
+        machine = (
+            trial.judge("first", sorted_by_first),
+            trial.judge("retrained", sorted_by_retrained),
+            trial.judge("control", trial.sort_with("control")),
+        )
     runs: dict[Contender, RunReport] = {"first": first, "retrained": retrained, "control": control}
     result = DemoResult(
         seed=settings.seed,
@@ -132,7 +144,7 @@ def run_trial(folder: Path, settings: TrialSettings, clock: Clock, watcher: Watc
         added={name: report.training_samples - first.training_samples for name, report in runs.items()},
         audit=learned.audited,
         audit_error=learned.audited_wrong / max(1, learned.audited),
-        machine=tuple(trial.judge(name) for name in runs),
+        machine=machine,
         seconds=(clock.monotonic_ns() - started_ns) / NS_PER_S,
     )
     write_atomic(folder / RESULT_FILE, msgspec.json.format(msgspec.json.encode(result)))
@@ -150,13 +162,14 @@ class _Learned:
 
 
 class _Trial:
-    """The steps of a trial; each leaves its files in the folder."""
+    """The steps of a trial; each leaves its files in the folder, and what may wait is done by another process."""
 
-    def __init__(self, folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher) -> None:
+    def __init__(self, folder: Path, settings: TrialSettings, clock: Clock, watcher: Watcher, beside: Executor) -> None:
         self._folder = folder
         self._settings = settings
         self._clock = clock
         self._watcher = watcher
+        self._beside = beside
         self._look = replace(FLOOR, new_season_share=settings.new_season_share)
         self._streams = Streams(
             settings.seed + 1, settings.sources, settings.teach_pieces, settings.production_pieces, self._look
@@ -186,16 +199,21 @@ class _Trial:
         """Run the streams past the first model, take its recorded mistakes into the pool."""
         self._watcher.say("3. The virtual machine sorts and records what it is known to get wrong")
         shutil.copyfile(self._pool("first"), self._pool("control"))  # what the control knows before it is shown objects
-        export, inspected = self._record("machine", _AUDIT_RATE)
+        path, inspected = self._record("machine", _AUDIT_RATE).result()
+        export = read_export(path)
         wrong = sum(_is_audited_wrong(record) for record in export.records)
         with Pool.open(self._pool("first")) as pool:
             report, _ = take_in(export, pool, self._clock)
         return _Learned(report.sources, inspected, report.fates.get("audit", 0), wrong)
 
-    def learn_at_random(self, wanted: int) -> None:
+    def show_objects(self) -> Future[tuple[Path, int]]:
+        """Run the same streams past the first model once more, every object recorded for a person to label."""
+        return self._record("control-machine", 1.0)
+
+    def learn_at_random(self, shown: Future[tuple[Path, int]], wanted: int) -> None:
         """Take `wanted` objects of the same streams, picked at random and labelled, into the control's pool."""
         self._watcher.say(f"5. The control: {wanted} objects of the same streams, picked at random and labelled")
-        export, _ = self._record("control-machine", 1.0)
+        export = read_export(shown.result()[0])
         picked = set(sorted(record.id for record in export.records)[:wanted])  # ids are hashes: a random pick
 
         def fate(record: ResidualRecord) -> tuple[Fate, str]:
@@ -204,20 +222,25 @@ class _Trial:
         with Pool.open(self._pool("control")) as pool:
             take_in(export, pool, self._clock, fate)
 
-    def judge(self, contender: Contender) -> MachineFigures:
+    def sort_with(self, contender: Contender) -> Future[VirtualReport]:
         """Sort the unseen stream with a contender's model."""
-        model = self._run_folder(contender) / MODEL_FOLDER
-        settings = self._settings
-        report = sort_unseen(model, seed=settings.seed + 1, pieces=settings.unseen_pieces, look=self._look)
-        figures = machine_figures(contender, report)
+        model, settings = self._run_folder(contender) / MODEL_FOLDER, self._settings
+        seed, pieces = settings.seed + 1, settings.unseen_pieces
+        return self._beside.submit(sort_unseen, model, seed=seed, pieces=pieces, look=self._look)
+
+    def judge(self, contender: Contender, report: Future[VirtualReport]) -> MachineFigures:
+        """Return what a contender did on the unseen stream."""
+        figures = machine_figures(contender, report.result())
         self._watcher.say(f"unseen stream, {contender}: macro-F1 {figures.macro_f1:.4f}, purity {figures.purity:.4f}")
         return figures
 
-    def _record(self, name: str, audit_rate: float) -> tuple[Export, int]:
+    def _record(self, name: str, audit_rate: float) -> Future[tuple[Path, int]]:
         folder = self._folder / name
         folder.mkdir()
         model = self._run_folder("first") / MODEL_FOLDER
-        return record_streams(model, self._streams, folder, audit_rate=audit_rate, clock=self._clock)
+        return self._beside.submit(
+            record_streams, model, self._streams, folder, audit_rate=audit_rate, clock=self._clock
+        )
 
     def _run_settings(self, contender: Contender) -> RunSettings:
         settings = self._settings

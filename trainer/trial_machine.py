@@ -10,7 +10,7 @@ from typing import Final, Literal
 from edge_runtime.grain_sources import RenderedGrains
 from edge_runtime.grains import CLASS_NAMES, FLOOR, Look
 from edge_runtime.recorder import Recorder
-from edge_runtime.residual_export import Export, export_spool, read_export
+from edge_runtime.residual_export import export_spool
 from edge_runtime.schemas import ResidualPolicy
 from edge_runtime.setup import Setup, origin_of
 from edge_runtime.simulate import virtual_setup
@@ -62,10 +62,8 @@ class Streams:
         return runs
 
 
-def record_streams(
-    model: Path, streams: Streams, folder: Path, *, audit_rate: float, clock: Clock
-) -> tuple[Export, int]:
-    """Run streams past a model with a recorder; return what it exported and how many objects it was shown.
+def record_streams(model: Path, streams: Streams, folder: Path, *, audit_rate: float, clock: Clock) -> tuple[Path, int]:
+    """Run streams past a model with a recorder; return the file it exported and how many objects it was shown.
 
     Args:
         model: model folder.
@@ -87,7 +85,7 @@ def record_streams(
             seen += report.recorded.seen if report.recorded else 0
         path = folder / "residuals.slrx"
         export_spool(spool, path)
-    return read_export(path), seen
+    return path, seen
 
 
 def sort_unseen(model: Path, *, seed: int, pieces: int, look: Look = FLOOR) -> VirtualReport:
