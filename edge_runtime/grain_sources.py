@@ -44,7 +44,7 @@ class GrainSource(Protocol):
 
 
 class RenderedGrains:
-    """Every piece is rendered anew, about half a millisecond each."""
+    """Every piece is rendered anew."""
 
     def __init__(self, look: Look) -> None:
         self._look = look
