@@ -62,8 +62,9 @@ golden: $(READY)  ## rewrite tests/golden; review the difference
 	@$(TIMED) shopt -s nullglob; for script in tests/golden/rewrite_*.py; do $(BIN)/python "$$script"; done; \
 	git --no-pager diff --stat -- tests/golden
 
-docs: $(READY)  ## rewrite the generated pages of docs/
-	@$(TIMED) shopt -s nullglob; for script in docs/generate_*.py; do $(BIN)/python "$$script"; done
+docs: $(READY)  ## rewrite the generated pages of docs/ and what is made from firmware_bridge/sel1.toml
+	@$(TIMED) $(BIN)/python -m firmware_bridge.generate; \
+	shopt -s nullglob; for script in docs/generate_*.py; do $(BIN)/python "$$script"; done
 
 wheel: $(READY)  ## both wheels, sortloop and sortloop-edge, into dist/
 	@$(TIMED) $(BIN)/python -m build --wheel --no-isolation --outdir dist .; \

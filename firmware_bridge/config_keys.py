@@ -7,42 +7,17 @@ True
 import struct
 import zlib
 from collections.abc import Mapping
-from enum import IntEnum
 from types import MappingProxyType
 from typing import Final
 
+from firmware_bridge.layouts import CONFIG
+from firmware_bridge.messages import ConfigKey
+
 __all__ = ["CONFIG_RANGES", "DEFAULT_CONFIG", "ConfigKey", "config_crc"]
 
-
-class ConfigKey(IntEnum):
-    """Keys of CFG_SET; a number never changes its meaning."""
-
-    MAX_PULSE_US = 1  # a longer pulse is clamped, a valve open longer is cut
-    MIN_OFF_US = 2  # a valve stays closed at least this long
-    LATE_TOL_US = 3  # an event this late may still fire when its batch allows it
-    HORIZON_US = 4  # an event farther ahead is refused
-    WD_MS = 5  # host silence that leads to SAFE
-
-
-DEFAULT_CONFIG: Final[Mapping[ConfigKey, int]] = MappingProxyType(
-    {
-        ConfigKey.MAX_PULSE_US: 20_000,
-        ConfigKey.MIN_OFF_US: 500,
-        ConfigKey.LATE_TOL_US: 150,
-        ConfigKey.HORIZON_US: 2_000_000,
-        ConfigKey.WD_MS: 250,
-    }
-)
-
-# Inclusive. The horizon stays far below half the circle of u32 ticks; the watchdog is never off.
+DEFAULT_CONFIG: Final[Mapping[ConfigKey, int]] = MappingProxyType({key: initial for key, initial, _, _ in CONFIG})
 CONFIG_RANGES: Final[Mapping[ConfigKey, tuple[int, int]]] = MappingProxyType(
-    {
-        ConfigKey.MAX_PULSE_US: (50, 65_535),
-        ConfigKey.MIN_OFF_US: (0, 65_535),
-        ConfigKey.LATE_TOL_US: (0, 10_000),
-        ConfigKey.HORIZON_US: (10_000, 60_000_000),
-        ConfigKey.WD_MS: (20, 5_000),
-    }
+    {key: (low, high) for key, _, low, high in CONFIG}  # both inclusive
 )
 
 

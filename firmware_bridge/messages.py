@@ -1,4 +1,5 @@
-"""The messages of SEL/1 as values: what they mean, not how they are laid out (that is codec.py).
+# Made from sel1.toml by `python -m firmware_bridge.generate`; do not edit.
+"""The messages of SEL/1 as values: what they mean, not how they are laid out (that is layouts.py).
 
 Ticks are the controller's, 1 MHz unless IDENT says otherwise, and u32 ticks are compared modulo 2**32.
 wire-protocol.md section 4 describes every field.
@@ -15,24 +16,35 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "MAX_BLOCK_B",
     "MAX_EVENTS_PER_BATCH",
+    "MAX_EVENTS_PER_MASK_BATCH",
     "MAX_REPORTS_PER_FRAME",
     "MAX_VALVES",
     "MAX_VALVES_PER_EVENT",
     "PROTOCOL_VERSION",
+    "WINDOW_EVENTS",
     "BatchFlag",
     "BoardState",
+    "CapabilityFlag",
     "CfgSet",
     "CfgVal",
     "ClockReq",
     "ClockRsp",
+    "ConfigKey",
     "CtrlAck",
+    "DictData",
+    "DictRead",
     "EjectAck",
     "EjectBatch",
+    "EjectCancel",
     "EjectExc",
     "EjectItem",
+    "EjectMask",
     "EjectReason",
     "EjectReport",
+    "ErrorCode",
+    "ErrorReport",
     "Fault",
     "FaultCode",
     "FeederSet",
@@ -40,29 +52,45 @@ __all__ = [
     "HeartbeatFlag",
     "Hello",
     "Ident",
+    "Log",
+    "LogLevel",
+    "MaskItem",
     "Message",
+    "Selftest",
+    "SelftestFlag",
+    "SelftestMode",
+    "SelftestRes",
     "SetState",
     "StateReason",
     "Status",
+    "TransferKind",
+    "TransferStatus",
     "TriggerStamp",
     "Verdict",
     "VerdictSource",
+    "XferAck",
+    "XferData",
+    "XferDone",
+    "XferOpen",
 ]
 
 PROTOCOL_VERSION: Final = 1
 MAX_VALVES: Final = 4096  # 12 bits of the valve field
 MAX_VALVES_PER_EVENT: Final = 16  # 4 bits of the valve field
 MAX_EVENTS_PER_BATCH: Final = 39  # 10 + 6 * 39 + 8 = 252 B: one COBS group
+MAX_EVENTS_PER_MASK_BATCH: Final = 23  # 10 + 10 * 23 + 8 = 248 B: one COBS group
 MAX_REPORTS_PER_FRAME: Final = 35  # 1 + 7 * 35 + 8 = 254 B: one COBS group
+MAX_BLOCK_B: Final = 234  # 12 + 234 + 8 = 254 B: a bulk frame beside ejections is one COBS group
+WINDOW_EVENTS: Final = 1024  # event ids the controller remembers
 
 
 class BoardState(IntEnum):
     """What the controller allows itself to do."""
 
-    BOOT = 0
+    BOOT = 0  # power is on, nothing else
     SAFE = 1  # valves off, feeder off; latched until a HELLO with a new epoch
     IDLE = 2  # in session, does not fire
-    ARMED = 3
+    ARMED = 3  # fires
     DEGRADED = 4  # armed, but too many events come late
 
 
@@ -76,20 +104,19 @@ class StateReason(IntEnum):
 
 
 class EjectReason(IntEnum):
-    """What was not normal about an event; the second group did fire."""
+    """What was not normal about an event; LATE_FIRED, PULSE_CLAMPED and MERGED did fire."""
 
-    LATE_DROPPED = 1
-    TOO_FAR = 3
-    BAD_VALVE = 4
-    DUTY_LIMIT = 7
-    NOT_ARMED = 8
-    QUEUE_FULL = 9
-    CANCELLED = 10  # accepted, then cut by SAFE before its time
+    LATE_DROPPED = 1  # came after its time: dropped
+    LATE_FIRED = 2  # came late within the tolerance: fired at once
+    TOO_FAR = 3  # farther ahead than the horizon
+    BAD_VALVE = 4  # such a valve does not exist
+    PULSE_CLAMPED = 5  # fired, but no longer than the limit
+    MERGED = 6  # met another pulse on one of its valves
+    DUTY_LIMIT = 7  # too many valves open, or a valve open too much of the time
+    NOT_ARMED = 8  # the controller was not armed
+    QUEUE_FULL = 9  # no room for another event
+    CANCELLED = 10  # accepted, then cut before its time by SAFE or on the host's wish
     UNSUPPORTED = 11  # encoder counts on a controller without them
-
-    LATE_FIRED = 2
-    PULSE_CLAMPED = 5
-    MERGED = 6
 
     @property
     def has_fired(self) -> bool:
@@ -100,10 +127,10 @@ class EjectReason(IntEnum):
 class FaultCode(IntEnum):
     """Conditions that the controller latches until the next new session; bit `code` of STATUS.faults."""
 
-    HOST_SILENT = 1
-    CFG_MISMATCH = 2
-    LATE_RATE = 3
-    QUEUE_OVERRUN = 4
+    HOST_SILENT = 1  # nothing heard from the host for longer than the watchdog allows
+    CFG_MISMATCH = 2  # the host's checksum over the configuration is another one
+    LATE_RATE = 3  # too many events came late within a second
+    QUEUE_OVERRUN = 4  # events were refused because the queue was full
 
 
 class VerdictSource(IntEnum):
@@ -114,8 +141,59 @@ class VerdictSource(IntEnum):
     INSPECTION_REJECT = 3  # the same, seen on the reject side of the stream
 
 
+class SelftestMode(IntEnum):
+    """What the self-test does to each valve."""
+
+    MEASURE = 0  # a pulse too short to let air through; coil only
+    FIRE = 1  # a whole pulse
+
+
+class TransferKind(IntEnum):
+    """What a bulk transfer carries."""
+
+    FILE = 0  # bytes with a name
+    FIRMWARE = 1  # an image for the receiver
+    RESIDUAL = 2  # a residual record
+
+
+class TransferStatus(IntEnum):
+    """How a bulk transfer ended."""
+
+    OK = 0  # all bytes there and their SHA-256 right
+    BAD_HASH = 1  # all bytes there, but not those that were announced
+    NO_SPACE = 2  # longer than the receiver can keep
+    REFUSED = 3  # the receiver does not take this kind
+
+
+class ErrorCode(IntEnum):
+    """Why a frame that must be understood was not."""
+
+    UNKNOWN_TYPE = 1  # the receiver does not know this type
+
+
+class LogLevel(IntEnum):
+    """How much a log line matters."""
+
+    DEBUG = 0
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+
+
+class ConfigKey(IntEnum):
+    """Keys of CFG_SET; a number never changes its meaning."""
+
+    MAX_PULSE_US = 1  # a longer pulse is clamped, a valve open longer is cut
+    MIN_OFF_US = 2  # a valve stays closed at least this long
+    LATE_TOL_US = 3  # an event this late may still fire when its batch allows it
+    HORIZON_US = 4  # an event farther ahead is refused
+    WD_MS = 5  # host silence that leads to SAFE
+    MAX_OPEN_VALVES = 6  # no more valves are open at the same time
+    MAX_DUTY_PERMILLE = 7  # a valve is open no more of the last second than this
+
+
 class BatchFlag(IntFlag):
-    """Bits of EJECT_BATCH.flags."""
+    """Bits of EJECT_BATCH.flags and EJECT_MASK.flags."""
 
     NONE = 0
     ENCODER = 1  # times are encoder counts, not ticks
@@ -131,8 +209,52 @@ class HeartbeatFlag(IntFlag):
     ENCODER_EXPECTED = 2
 
 
+class CapabilityFlag(IntFlag):
+    """Bits of IDENT.caps."""
+
+    NONE = 0
+    ENCODER_TIMES = 1  # fire times may be encoder counts
+    SELFTEST = 2  # SELFTEST is answered with measured values
+    BULK = 4  # takes bulk transfers
+
+
+class SelftestFlag(IntFlag):
+    """Bits of SELFTEST_RES.flags."""
+
+    NONE = 0
+    REFUSED = 1  # nothing was moved: not IDLE, the feeder runs, such a valve does not exist, or the pulse is too long
+    LAST = 2  # no further answer follows
+    NO_SENSE = 4  # the controller cannot measure; coil_ma and open_us are 0
+
+
 class Message(msgspec.Struct, frozen=True):
     """Base of everything that travels in a frame."""
+
+
+class EjectItem(Message, frozen=True):
+    """One event of a batch: adjacent valves, opened `dt_ticks` after the batch's base tick."""
+
+    dt_ticks: int
+    first_valve: int
+    valve_count: int
+    pulse_us: int
+
+
+class MaskItem(Message, frozen=True):
+    """One event with any of 32 valves: bit i of `mask` is valve first_valve + i."""
+
+    dt_ticks: int
+    first_valve: int
+    mask: int
+    pulse_us: int
+
+
+class EjectReport(Message, frozen=True):
+    """One event that did not go normally; lateness in steps of 10 us, negative is early."""
+
+    evid: int
+    reason: EjectReason
+    lateness_10us: int = 0
 
 
 class Hello(Message, frozen=True):
@@ -162,19 +284,26 @@ class Ident(Message, frozen=True):
     max_body: int
     max_pulse_us: int
     min_off_us: int
-    caps: int
+    caps: CapabilityFlag
     dict_crc: int
     cfg_crc: int
     state: BoardState
-    pending: int  # accepted events that this HELLO cancelled
+    pending: int
     next_evid: int
 
 
-class CtrlAck(Message, frozen=True):
-    """Cumulative acknowledgement of the control class: every seq before next_seq has arrived."""
+class DictRead(Message, frozen=True):
+    """Host asks for a piece of the dictionary, the controller's own description of its messages."""
 
-    next_seq: int
-    credit: int
+    offset: int
+    length: int
+
+
+class DictData(Message, frozen=True):
+    """A piece of the dictionary; shorter than asked for at its end."""
+
+    offset: int
+    data: bytes
 
 
 class ClockReq(Message, frozen=True):
@@ -184,7 +313,7 @@ class ClockReq(Message, frozen=True):
 
 
 class ClockRsp(Message, frozen=True):
-    """Controller's ticks when the request came in and when this answer left."""
+    """Controller's ticks when the request came in and when this answer left; not cut to 32 bits."""
 
     token: int
     rx_tick: int
@@ -200,13 +329,11 @@ class TriggerStamp(Message, frozen=True):
     enc: int
 
 
-class EjectItem(Message, frozen=True):
-    """One event of a batch: adjacent valves, opened `dt_ticks` after the batch's base tick."""
+class CtrlAck(Message, frozen=True):
+    """Cumulative acknowledgement of the control class: every seq before next_seq has arrived."""
 
-    dt_ticks: int
-    first_valve: int
-    valve_count: int
-    pulse_us: int
+    next_seq: int
+    credit: int
 
 
 class EjectBatch(Message, frozen=True):
@@ -218,6 +345,22 @@ class EjectBatch(Message, frozen=True):
     items: tuple[EjectItem, ...]
 
 
+class EjectMask(Message, frozen=True):
+    """The same for events whose valves are not adjacent."""
+
+    base_evid: int
+    base_tick: int
+    flags: BatchFlag
+    items: tuple[MaskItem, ...]
+
+
+class EjectCancel(Message, frozen=True):
+    """Events from_evid up to but without to_evid shall not fire, whether they have arrived or not."""
+
+    from_evid: int
+    to_evid: int
+
+
 class EjectAck(Message, frozen=True):
     """Bit i of `received` is set when event base_evid + i has arrived, scheduled or refused."""
 
@@ -226,14 +369,6 @@ class EjectAck(Message, frozen=True):
     free_slots: int
     seq_echo: int
     tick: int
-
-
-class EjectReport(Message, frozen=True):
-    """One event that did not go normally; lateness in steps of 10 us, negative is early."""
-
-    evid: int
-    reason: EjectReason
-    lateness_10us: int = 0
 
 
 class EjectExc(Message, frozen=True):
@@ -251,7 +386,7 @@ class Heartbeat(Message, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """Controller's state and counters; counters wrap or saturate at their width as wire-protocol.md says."""
+    """Controller's state and counters; counters wrap at their width."""
 
     tick: int
     enc: int
@@ -304,6 +439,24 @@ class CfgVal(Message, frozen=True):
     cfg_crc: int
 
 
+class Selftest(Message, frozen=True):
+    """Host asks to try the valves first_valve..last_valve one after another."""
+
+    first_valve: int
+    last_valve: int
+    pulse_us: int
+    mode: SelftestMode
+
+
+class SelftestRes(Message, frozen=True):
+    """What one valve did: current of its coil and when it opened, measured from the start of the pulse."""
+
+    valve: int
+    coil_ma: int
+    open_us: int
+    flags: SelftestFlag
+
+
 class FeederSet(Message, frozen=True):
     """Host sets the feeder's rate: 0 is off, 1000 is full."""
 
@@ -318,3 +471,53 @@ class Verdict(Message, frozen=True):
     confidence_255: int
     source: VerdictSource
     tick: int
+
+
+class XferOpen(Message, frozen=True):
+    """Announce bytes: how many, their SHA-256 (first half), in which blocks they come."""
+
+    transfer_id: int
+    size_b: int
+    sha256_16: bytes
+    kind: TransferKind
+    block_b: int
+    name: bytes
+
+
+class XferData(Message, frozen=True):
+    """One or more whole consecutive blocks; only the last of the transfer may be shorter."""
+
+    transfer_id: int
+    offset: int
+    data: bytes
+
+
+class XferAck(Message, frozen=True):
+    """All bytes before `cum` are there; bit i of `bitmap` is the block i + 1 behind the one at `cum`."""
+
+    transfer_id: int
+    cum: int
+    bitmap: int
+
+
+class XferDone(Message, frozen=True):
+    """The receiver's verdict about the whole transfer."""
+
+    transfer_id: int
+    status: TransferStatus
+    sha256_16: bytes
+
+
+class Log(Message, frozen=True):
+    """A line of text for people, UTF-8."""
+
+    level: LogLevel
+    text: bytes
+
+
+class ErrorReport(Message, frozen=True):
+    """A frame whose type has bit 6 set was not understood; never sent about an ERROR."""
+
+    type: int
+    seq: int
+    code: ErrorCode

@@ -1,104 +1,27 @@
 """Every message keeps its layout: round trips, refusals, golden bytes."""
 
 import json
+import zlib
 from pathlib import Path
 
 import pytest
+from bridge_messages import MESSAGES, golden_messages, golden_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge import messages as m
 from firmware_bridge.codec import MESSAGE_TABLE, TO_HOST_BIT, Delivery, decode_payload, encode_payload, message_type
+from firmware_bridge.config_keys import CONFIG_RANGES, DEFAULT_CONFIG, ConfigKey
+from firmware_bridge.dictionary import DICTIONARY, DICTIONARY_CRC, read_dictionary
+from firmware_bridge.dictionary_format import MAX_DICTIONARY_B
 from firmware_bridge.errors import MessageError
 from firmware_bridge.framing import Deframer, encode_frame
 
 GOLDEN = Path(__file__).parent / "golden" / "sel1_messages.json"
-U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
-STATES = st.sampled_from(m.BoardState)
-ITEMS = st.builds(m.EjectItem, U16, st.integers(0, 4095), st.integers(1, 16), st.integers(1, 65_535))
-REPORTS = st.builds(m.EjectReport, U32, st.sampled_from(m.EjectReason), st.integers(-32_768, 32_767))
-SAMPLES: dict[type[m.Message], st.SearchStrategy[m.Message]] = {
-    m.Hello: st.builds(m.Hello, st.just(1), U8.filter(bool), U32.filter(lambda epoch: epoch & 0xFF != 0), U16, U8),
-    m.Ident: st.builds(
-        m.Ident, U8, U32, st.binary(min_size=12, max_size=12), U8, U8, U8, U32, U32.filter(bool), U16, U16, U16, U16,
-        U16, U16, U32, U32, U32, STATES, U16, U32,
-    ),
-    m.ClockReq: st.builds(m.ClockReq, U32),
-    m.ClockRsp: st.builds(m.ClockRsp, U32, U64, U64, U32),
-    m.TriggerStamp: st.builds(m.TriggerStamp, U32, U32, U32),
-    m.CtrlAck: st.builds(m.CtrlAck, U16, U8),
-    m.EjectBatch: st.builds(
-        m.EjectBatch, U32, U32, st.integers(0, 7).map(m.BatchFlag), st.lists(ITEMS, min_size=1, max_size=39).map(tuple)
-    ),
-    m.EjectAck: st.builds(m.EjectAck, U32, U64, U16, U16, U32),
-    m.EjectExc: st.builds(m.EjectExc, st.lists(REPORTS, min_size=1, max_size=35).map(tuple)),
-    m.Heartbeat: st.builds(m.Heartbeat, U32, U32, st.integers(0, 3).map(m.HeartbeatFlag)),
-    m.Status: st.builds(
-        m.Status, U64, U32, STATES, U32, U16, U16, U32, U16, U16, U16, U16, U16, U16, U16, U16, U16,
-        st.integers(-128, 127), U32,
-    ),
-    m.Fault: st.builds(m.Fault, U16, U16, U32, U32),
-    m.SetState: st.builds(
-        m.SetState,
-        st.sampled_from([m.BoardState.SAFE, m.BoardState.IDLE, m.BoardState.ARMED]),
-        st.sampled_from(m.StateReason),
-    ),
-    m.CfgSet: st.builds(m.CfgSet, U16, U32),
-    m.CfgVal: st.builds(m.CfgVal, U16, U32, U32),
-    m.FeederSet: st.builds(m.FeederSet, st.integers(0, 1000)),
-    m.Verdict: st.builds(m.Verdict, U32, U16, U8, st.sampled_from(m.VerdictSource), U32),
-}  # fmt: skip
-
-
-def golden_messages() -> dict[str, tuple[bool, int, int, m.Message]]:
-    """Name -> (to host, epoch8, seq, message): one of every row of the table, and the vectors of the specification."""
-    item, wide = m.EjectItem(0, 17, 3, 1500), m.EjectItem(250, 256, 1, 900)
-    verdict = m.Verdict(77, 3, 255, m.VerdictSource.INSPECTION_REJECT, 0x00F42400)
-    ident = m.Ident(
-        1, 2, bytes(range(12)), 0, 1, 0, 0xABCDEF01, 1_000_000, 256, 1024, 4096, 264, 20_000, 500, 0, 0, 0xDEADBEEF,
-        m.BoardState.IDLE, 3, 1000,
-    )  # fmt: skip
-    status = m.Status(
-        2**33, 5, m.BoardState.ARMED, 2, 10, 1014, 123_456, 7, 8, 9, 10, 11, 0, 42, 600, 24_000, -5, 0xDEADBEEF
-    )
-    reports = (
-        m.EjectReport(1000, m.EjectReason.LATE_DROPPED, 120),
-        m.EjectReport(1001, m.EjectReason.TOO_FAR, -32_768),
-    )
-    return {
-        "HELLO": (False, 0, 0x1234, m.Hello(1, 1, 0x1234565A, 250, 0)),
-        "IDENT": (True, 0, 0x1234, ident),
-        "CLOCK_REQ": (False, 0x5A, 2, m.ClockReq(0x01020304)),
-        "CLOCK_RSP": (True, 0x5A, 2, m.ClockRsp(0x01020304, 2**32 + 1, 2**32 + 9, 77)),
-        "TRIGGER_STAMP": (True, 0x5A, 4, m.TriggerStamp(12, 0xFFFFFFFF, 4000)),
-        "CTRL_ACK to controller": (False, 0x5A, 5, m.CtrlAck(9, 8)),
-        "CTRL_ACK to host": (True, 0x5A, 5, m.CtrlAck(9, 8)),
-        "EJECT_BATCH": (False, 0x5A, 3, m.EjectBatch(1000, 0x00F42400, m.BatchFlag.NONE, (item, wide))),
-        "EJECT_BATCH of 39": (False, 0x5A, 4, m.EjectBatch(2**32 - 1, 0, m.BatchFlag.REPEAT, (wide,) * 39)),
-        "EJECT_ACK": (True, 0x5A, 3, m.EjectAck(1000, 0b11, 1022, 3, 0x00F42300)),
-        "EJECT_EXC": (True, 0x5A, 6, m.EjectExc(reports)),
-        "HEARTBEAT": (False, 0x5A, 1, m.Heartbeat(123_456, 0xDEADBEEF, m.HeartbeatFlag.ARMED_WANTED)),
-        "STATUS": (True, 0x5A, 7, status),
-        "FAULT": (True, 0x5A, 8, m.Fault(m.FaultCode.HOST_SILENT, 0, 99, 0)),
-        "SET_STATE": (False, 0x5A, 9, m.SetState(m.BoardState.ARMED, m.StateReason.OPERATOR)),
-        "CFG_SET": (False, 0x5A, 10, m.CfgSet(1, 20_000)),
-        "CFG_VAL": (True, 0x5A, 10, m.CfgVal(1, 20_000, 0xDEADBEEF)),
-        "FEEDER_SET": (False, 0x5A, 11, m.FeederSet(750)),
-        "VERDICT to controller": (False, 0x5A, 12, verdict),
-        "VERDICT to host": (True, 0x5A, 12, verdict),
-    }
-
-
-def golden_rows() -> list[dict[str, str]]:
-    rows = []
-    for name, (to_host, epoch8, seq, message) in golden_messages().items():
-        wire = encode_frame(message_type(message, to_host=to_host), epoch8, seq, encode_payload(message))
-        rows.append({"name": name, "message": repr(message), "wire_hex": wire.hex()})
-    return rows
 
 
 def test_wire_bytes_are_the_golden_ones() -> None:
-    """`python tests/test_firmware_bridge_codec.py` writes the file; its diff is a change of the protocol."""
+    """`make golden` writes the file; its diff is a change of the protocol."""
     assert json.loads(GOLDEN.read_text(encoding="utf-8")) == golden_rows()
 
 
@@ -124,13 +47,13 @@ def test_vectors_of_the_specification() -> None:
 
 
 def test_the_table_has_one_sample_of_every_message() -> None:
-    assert {spec.cls for spec in MESSAGE_TABLE.values()} == set(SAMPLES)
+    assert {spec.cls for spec in MESSAGE_TABLE.values()} == set(MESSAGES)
 
 
 @given(st.data())
 def test_every_message_comes_back(data: st.DataObject) -> None:
     spec = data.draw(st.sampled_from(list(MESSAGE_TABLE.values())))
-    message = data.draw(SAMPLES[spec.cls])
+    message = data.draw(MESSAGES[spec.cls])
     assert message == decode_payload(spec.type_id, encode_payload(message))
 
 
@@ -146,11 +69,37 @@ def test_any_payload_gives_a_message_or_a_message_error(type_id: int, payload: b
 
 @given(st.data())
 def test_a_wrong_length_names_type_length_and_layout(data: st.DataObject) -> None:
-    spec = data.draw(st.sampled_from(list(MESSAGE_TABLE.values())))
-    payload = encode_payload(data.draw(SAMPLES[spec.cls]))
-    wrong = data.draw(st.sampled_from([payload[:-1], payload + b"x"]))
+    spec = data.draw(st.sampled_from([spec for spec in MESSAGE_TABLE.values() if ".." not in spec.layout]))
+    payload = encode_payload(data.draw(MESSAGES[spec.cls]))
+    wrong = data.draw(st.sampled_from([payload[:-1], payload + b"x", b""]))
     with pytest.raises(MessageError, match=rf"{spec.name} \(0x{spec.type_id:02x}\): {len(wrong)} B, expected .* = "):
         decode_payload(spec.type_id, wrong)
+
+
+@pytest.mark.parametrize(
+    ("type_id", "shortest_b", "longest_b"),
+    [
+        (0x82, 2, 242),
+        (0x40, 31, 95),
+        (0xC0, 31, 95),
+        (0x41, 13, 1024),
+        (0xC1, 13, 1024),
+        (0x50, 1, 201),
+        (0xD0, 1, 201),
+    ],
+)
+def test_bytes_of_variable_length_have_a_shortest_and_a_longest(type_id: int, shortest_b: int, longest_b: int) -> None:
+    filler = b"\0\1" * longest_b  # XFER_OPEN.block_b is then 1
+    taken = [n for n in range(longest_b + 2) if is_taken(type_id, filler[:n])]
+    assert taken == list(range(shortest_b, longest_b + 1))
+
+
+def is_taken(type_id: int, payload: bytes) -> bool:
+    try:
+        decode_payload(type_id, payload)
+    except MessageError:
+        return False
+    return True
 
 
 def test_every_type_byte_says_its_direction() -> None:
@@ -173,6 +122,26 @@ def test_every_type_byte_says_its_direction() -> None:
         m.EjectBatch(0, 0, m.BatchFlag.NONE, (m.EjectItem(0, 0, 17, 1),)),
         m.EjectBatch(0, 0, m.BatchFlag.NONE, (m.EjectItem(0, 0, 1, 0),)),
         m.EjectExc(()),
+        m.EjectMask(0, 0, m.BatchFlag.NONE, (m.MaskItem(0, 0, 1, 1),) * 24),
+        m.EjectMask(0, 0, m.BatchFlag.NONE, (m.MaskItem(0, 4096, 1, 1),)),
+        m.EjectMask(0, 0, m.BatchFlag.NONE, (m.MaskItem(0, 0, 0, 1),)),
+        m.EjectMask(0, 0, m.BatchFlag.NONE, (m.MaskItem(0, 0, 1, 0),)),
+        m.EjectCancel(5, 5),
+        m.EjectCancel(5, 4),
+        m.EjectCancel(0, 1025),
+        m.Selftest(4, 3, 1000, m.SelftestMode.MEASURE),
+        m.Selftest(0, 4096, 1000, m.SelftestMode.MEASURE),
+        m.Selftest(0, 3, 0, m.SelftestMode.MEASURE),
+        m.DictRead(0, 0),
+        m.DictRead(0, 241),
+        m.DictData(0, bytes(241)),
+        m.XferOpen(1, 1, bytes(15), m.TransferKind.FILE, 234, b""),
+        m.XferOpen(1, 1, bytes(16), m.TransferKind.FILE, 235, b""),
+        m.XferOpen(1, 1, bytes(16), m.TransferKind.FILE, 0, b""),
+        m.XferOpen(1, 1, bytes(16), m.TransferKind.FILE, 1, bytes(65)),
+        m.XferData(1, 0, b""),
+        m.XferDone(1, m.TransferStatus.OK, bytes(17)),
+        m.Log(m.LogLevel.INFO, bytes(201)),
         m.SetState(m.BoardState.DEGRADED),
         m.CfgSet(65_536, 0),
         m.Message(),
@@ -188,6 +157,93 @@ def test_a_message_does_not_travel_the_wrong_way() -> None:
         message_type(m.Hello(1, 1, 1, 250), to_host=True)
 
 
-if __name__ == "__main__":
-    GOLDEN.parent.mkdir(exist_ok=True)
-    GOLDEN.write_text(json.dumps(golden_rows(), indent=1) + "\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("type_id", "payload_hex"),
+    [
+        (0x21, "0400"),  # SET_STATE DEGRADED
+        (0x21, "0104"),  # no such reason
+        (0x30, "000000000000000400000000"),  # no such source
+        (0x91, "010000000000" + "0000"),  # report without a reason
+        (0x12, "0500000005000000"),  # cancels nothing
+        (0x11, "00000000000000000100" + "0000001001000000" + "0100"),  # valve 4096
+        (0x7F, "00000002"),  # no such error
+    ],
+)
+def test_bytes_out_of_range_are_refused(type_id: int, payload_hex: str) -> None:
+    with pytest.raises(MessageError):
+        decode_payload(type_id, bytes.fromhex(payload_hex))
+
+
+def test_an_error_of_a_rule_names_the_values_and_the_rule() -> None:
+    with pytest.raises(MessageError, match=r"SELFTEST: Selftest\(first_valve=4, .* breaks .*first_valve <= last_valve"):
+        encode_payload(m.Selftest(4, 3, 1000, m.SelftestMode.MEASURE))
+
+
+def test_unknown_bits_of_flags_pass() -> None:
+    heartbeat = decode_payload(0x20, bytes.fromhex("0000000000000000ff"))
+    assert isinstance(heartbeat, m.Heartbeat)
+    assert int(heartbeat.flags) == 0xFF
+
+
+def test_reasons_that_did_fire() -> None:
+    fired = {reason for reason in m.EjectReason if reason.has_fired}
+    assert {m.EjectReason.LATE_FIRED, m.EjectReason.PULSE_CLAMPED, m.EjectReason.MERGED} == fired
+
+
+def test_each_key_starts_within_its_limits() -> None:
+    assert list(ConfigKey) == list(DEFAULT_CONFIG) == list(CONFIG_RANGES)
+    assert all(low <= DEFAULT_CONFIG[key] <= high for key, (low, high) in CONFIG_RANGES.items())
+
+
+def test_dictionary_describes_every_message_and_every_key() -> None:
+    dictionary = read_dictionary(DICTIONARY)
+    types = {type_id: row.name for row in dictionary.messages for type_id in row.types}
+    assert {type_id: spec.name for type_id, spec in MESSAGE_TABLE.items()} == types
+    assert {key.name: key for key in ConfigKey} == {name: row.key for name, row in dictionary.config.items()}
+    ranges = {name: (row.low, row.high) for name, row in dictionary.config.items()}
+    assert {key.name: limits for key, limits in CONFIG_RANGES.items()} == ranges
+
+
+def test_dictionary_has_a_text_for_every_fault_and_reason() -> None:
+    dictionary = read_dictionary(DICTIONARY)
+    assert [code for code in m.FaultCode if not dictionary.text("FaultCode", code)] == []
+    assert [reason for reason in m.EjectReason if not dictionary.text("EjectReason", reason)] == []
+    assert dictionary.text("FaultCode", 99) is None
+
+
+def test_crc_of_the_dictionary_is_over_its_compressed_bytes() -> None:
+    assert zlib.crc32(DICTIONARY) == DICTIONARY_CRC
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_dictionary_or_a_message_error(data: bytes) -> None:
+    for candidate in (data, zlib.compress(data), DICTIONARY[:-1] + data):
+        try:
+            protocol = read_dictionary(candidate).protocol
+        except MessageError as error:
+            assert str(error)
+        else:
+            assert protocol == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"x":' + b"[" * 100_000,
+        b'{"protocol":1,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"protocol":1,"enums":{"\xff":{}}}',
+        b'{"protocol":"1"}',
+        b'{"protocol":' + b"9" * 10_000 + b"}",
+        b"[]",
+    ],
+    ids=lambda text: str(text[:16]),
+)
+def test_a_dictionary_that_is_none_is_a_message_error(text: bytes) -> None:
+    with pytest.raises(MessageError, match="dictionary of"):
+        read_dictionary(zlib.compress(text))
+
+
+def test_a_dictionary_cannot_fill_the_memory() -> None:
+    bomb = zlib.compress(b"{" + bytes(50 * MAX_DICTIONARY_B))
+    with pytest.raises(MessageError, match=f"longer than {MAX_DICTIONARY_B} B"):
+        read_dictionary(bomb)
