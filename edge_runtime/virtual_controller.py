@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 
 from edge_runtime.decisions import Pulses
 from edge_runtime.schemas import Machine
+from firmware_bridge.board import BoardSettings
+from firmware_bridge.board_choice import open_board
 from firmware_bridge.clock import ManualClock
 from firmware_bridge.errors import LinkDownError
 from firmware_bridge.link import Link
 from firmware_bridge.link_core import LinkSettings
 from firmware_bridge.link_events import EjectEvent, EjectOutcome, LinkEvent
 from firmware_bridge.messages import TriggerStamp
+from firmware_bridge.pulse_recorder import FiredPulse
 from firmware_bridge.transport_board import BoardTransport
-from firmware_bridge.valve_bank import FiredPulse
-from firmware_bridge.virtual_board import BoardSettings, VirtualBoard
 
 __all__ = ["ControllerTraits", "EjectTally", "ReadyPulses", "VirtualController"]
 
@@ -105,7 +106,7 @@ class VirtualController:
 
     def __init__(self, machine: Machine, clock: ManualClock, traits: ControllerTraits) -> None:
         valves = 1 + max((lane.valve for lane in machine.lanes), default=0)
-        self.board = VirtualBoard(
+        self.board = open_board(
             BoardSettings(n_valves=valves, tick_offset=traits.tick_offset, drift_ppm=traits.drift_ppm)
         )
         self.link = Link(BoardTransport(self.board, clock), clock, LinkSettings(epoch_seed=1))

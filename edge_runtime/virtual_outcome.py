@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.schemas import Lane
-from firmware_bridge.valve_bank import FiredPulse
+from firmware_bridge.pulse_recorder import FiredPulse
 
 __all__ = ["ClassSplit", "Decided", "Passages", "SortReport", "deflected", "score"]
 

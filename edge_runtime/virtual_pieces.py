@@ -16,7 +16,7 @@ from edge_runtime.schemas import Camera, Machine
 from edge_runtime.virtual_belt import BeltObject
 from edge_runtime.virtual_outcome import Decided, Passages, deflected
 from firmware_bridge.clock import NS_PER_S
-from firmware_bridge.valve_bank import FiredPulse
+from firmware_bridge.pulse_recorder import FiredPulse
 
 __all__ = ["NOBODY", "Course", "Landing", "VirtualPieces"]
 

@@ -4,6 +4,7 @@
 >>> line = open_pty()
 >>> line.path.startswith("/dev/")
 True
+>>> from firmware_bridge.virtual_board import VirtualBoard
 >>> shell = BoardShell(VirtualBoard(), line.transport, SystemClock())
 >>> shell.run_once(timeout_s=0.0)
 >>> line.close()
@@ -15,12 +16,12 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from firmware_bridge.board import Board
 from firmware_bridge.clock import Clock
 from firmware_bridge.errors import TransportClosedError, TransportError
+from firmware_bridge.pulse_recorder import FiredPulse
 from firmware_bridge.transport import Transport
 from firmware_bridge.transport_fd import FdTransport
-from firmware_bridge.valve_bank import FiredPulse
-from firmware_bridge.virtual_board import VirtualBoard
 
 __all__ = ["BoardShell", "PtyLine", "open_pty"]
 
@@ -70,7 +71,7 @@ class BoardShell:
 
     def __init__(
         self,
-        board: VirtualBoard,
+        board: Board,
         transport: Transport,
         clock: Clock,
         on_fired: Callable[[FiredPulse], None] | None = None,

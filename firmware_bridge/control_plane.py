@@ -167,10 +167,10 @@ class ControlReceiver:
         self.next_seq = 0
         self.is_ack_due = False
 
-    def accept(self, seq: int) -> bool:
-        """Tell whether this is the next message; either way an acknowledgement is due."""
+    def accept(self, seq: int, *, has_room: bool = True) -> bool:
+        """Tell whether this is the next message and there is room for it; either way an acknowledgement is due."""
         self.is_ack_due = True
-        if seq != self.next_seq:
+        if seq != self.next_seq or not has_room:
             return False
         self.next_seq = (self.next_seq + 1) & _SEQ_MASK
         return True

@@ -1,9 +1,9 @@
 """How many events of the last second came too late: the controller's measure of an overloaded host.
 
->>> rate = LateRate()
+>>> rate = LateRate(start_tick=0)
 >>> for number in range(100):
 ...     rate.add(is_late=number < 5)
->>> rate.judge(1_000_000_000), rate.judge(1_500_000_000)
+>>> rate.judge(1_000_000), rate.judge(1_500_000)
 (<LateVerdict.POOR: 2>, <LateVerdict.UNDECIDED: 0>)
 """
 
@@ -12,10 +12,10 @@ from typing import Final
 
 __all__ = ["LateRate", "LateVerdict"]
 
-_WINDOW_NS: Final = 1_000_000_000
+_WINDOW_TICKS: Final = 1_000_000
 _MIN_EVENTS: Final = 20  # fewer say nothing about a rate of 1 %
-_POOR: Final = 0.01
-_HOPELESS: Final = 0.20
+_POOR_PERCENT: Final = 1
+_HOPELESS_PERCENT: Final = 20
 
 
 class LateVerdict(Enum):
@@ -28,10 +28,14 @@ class LateVerdict(Enum):
 
 
 class LateRate:
-    """Counts one window of a second after another."""
+    """Counts one window of a second after another.
 
-    def __init__(self) -> None:
-        self._window_end_ns = _WINDOW_NS
+    Args:
+        start_tick: when the first window begins.
+    """
+
+    def __init__(self, start_tick: int) -> None:
+        self._window_end = start_tick + _WINDOW_TICKS
         self._events = 0
         self._late = 0
 
@@ -40,13 +44,13 @@ class LateRate:
         self._events += 1
         self._late += is_late
 
-    def judge(self, now_ns: int) -> LateVerdict:
+    def judge(self, now: int) -> LateVerdict:
         """Close the window when its second is over and judge it; few events, one of them late, decide nothing."""
-        if now_ns < self._window_end_ns:
+        if now < self._window_end:
             return LateVerdict.UNDECIDED
         events, late = self._events, self._late
         self._events = self._late = 0
-        self._window_end_ns = now_ns + _WINDOW_NS
-        if late > _POOR * events and events >= _MIN_EVENTS:
-            return LateVerdict.HOPELESS if late > _HOPELESS * events else LateVerdict.POOR
+        self._window_end = now + _WINDOW_TICKS
+        if events >= _MIN_EVENTS and late * 100 > events * _POOR_PERCENT:
+            return LateVerdict.HOPELESS if late * 100 > events * _HOPELESS_PERCENT else LateVerdict.POOR
         return LateVerdict.UNDECIDED if late else LateVerdict.GOOD

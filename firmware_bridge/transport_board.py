@@ -3,6 +3,7 @@
 With a ManualClock a whole session is deterministic and takes no time; with a SystemClock it runs at its own pace.
 
 >>> from firmware_bridge.clock import ManualClock
+>>> from firmware_bridge.virtual_board import VirtualBoard
 >>> transport = BoardTransport(VirtualBoard(), ManualClock())
 >>> transport.read(64, timeout_s=0.5)
 b''
@@ -10,9 +11,9 @@ b''
 
 from typing import Final
 
+from firmware_bridge.board import Board
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.errors import TransportClosedError
-from firmware_bridge.virtual_board import VirtualBoard
 
 __all__ = ["BoardTransport"]
 
@@ -27,7 +28,7 @@ class BoardTransport:
         clock: whose time the board lives in.
     """
 
-    def __init__(self, board: VirtualBoard, clock: Clock) -> None:
+    def __init__(self, board: Board, clock: Clock) -> None:
         self._board = board
         self._clock = clock
         self._inbox = bytearray()

@@ -1,5 +1,6 @@
 """A whole ejector controller in pure Python: bytes in, bytes out, valves recorded. No I/O, no clock.
 
+It is the twin of the C reference core (c/sel_controller.h, native_board.py): the same input gives the same output.
 Time comes in with every call and must not go back. What it does not model is listed in wire-protocol.md section 10.
 
 >>> board = VirtualBoard()
@@ -8,49 +9,32 @@ Time comes in with every call and must not go back. What it does not model is li
 <BoardState.SAFE: 1>
 """
 
-from typing import Final, assert_never
-
-import msgspec
+from collections import deque
+from typing import Final
 
 from firmware_bridge import messages as m
+from firmware_bridge.board import MAX_TRANSFER_B, OUTPUT_LIMIT_B, STATUS_PERIOD_US, TICK_HZ, BoardSettings, BoardTime
 from firmware_bridge.board_ejects import EjectDesk, Limits
+from firmware_bridge.board_selftest import BoardSelftest
+from firmware_bridge.board_states import BoardStates
+from firmware_bridge.bulk_port import BulkPort
+from firmware_bridge.bulk_receiver import BulkReceiver
+from firmware_bridge.codec import encode_payload
 from firmware_bridge.config_keys import CONFIG_RANGES, DEFAULT_CONFIG, ConfigKey, config_crc
+from firmware_bridge.control_plane import WINDOW
+from firmware_bridge.dictionary import DICTIONARY, DICTIONARY_CRC
 from firmware_bridge.endpoint import SESSION_EPOCH8, Endpoint
 from firmware_bridge.errors import LinkStateError
-from firmware_bridge.late_rate import LateRate, LateVerdict
+from firmware_bridge.link_events import TransferReceived
 from firmware_bridge.messages import BoardState
-from firmware_bridge.valve_bank import FiredPulse
+from firmware_bridge.pulse_recorder import FiredPulse, PulseRecorder
 
-__all__ = ["DRAIN_NS", "TICK_HZ", "BoardSettings", "VirtualBoard"]
+__all__ = ["VirtualBoard"]
 
-TICK_HZ: Final = 1_000_000
-DRAIN_NS: Final = 100_000_000  # accepted events still fire this long after the host fell silent
-_STATUS_PERIOD_NS: Final = 100_000_000
+_CAPS: Final = m.CapabilityFlag.SELFTEST | m.CapabilityFlag.BULK
+_RX_WINDOW_B: Final = 4096
 _U16: Final = 0xFFFF
 _U32: Final = 0xFFFFFFFF
-_OUTPUT_LIMIT_B: Final = 1 << 20  # nobody reads: drop rather than grow without end
-_FIRING: Final = (BoardState.ARMED, BoardState.DEGRADED)
-
-
-class BoardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What kind of controller to play.
-
-    Attributes:
-        n_valves: 1..4096.
-        slots: longest queue of accepted events.
-        tick_offset: ticks at time 0 of the caller's clock.
-        drift_ppm: how much faster than true its clock runs, millionths.
-        encoder_hz: belt encoder counts a second.
-        uid: 12 bytes.
-    """
-
-    n_valves: int = 256
-    slots: int = 1024
-    tick_offset: int = 0
-    drift_ppm: int = 0
-    encoder_hz: int = 0
-    boot_id: int = 1
-    uid: bytes = b"virtualboard"
 
 
 class VirtualBoard:
@@ -61,11 +45,13 @@ class VirtualBoard:
 
     def __init__(self, settings: BoardSettings | None = None) -> None:
         self.settings = settings or BoardSettings()
-        self.endpoint = Endpoint(is_host=False)
+        self.endpoint = Endpoint(is_host=False, max_body_b=self.settings.max_body_b)
+        self._recorder = PulseRecorder()
+        self._time = BoardTime(self.settings)
         self._boot_id = self.settings.boot_id
-        self._now_ns = 0
-        self._tick_zero = self.settings.tick_offset
         self._output = bytearray()
+        self._verdicts: deque[m.Verdict] = deque()
+        self._transfers: list[TransferReceived] = []
         self._power_on()
 
     # ----- what a simulation sees
@@ -73,29 +59,29 @@ class VirtualBoard:
     @property
     def state(self) -> BoardState:
         """Return the state of the controller."""
-        return self._state
+        return self._states.state
 
     @property
     def feeder_permille(self) -> int:
         """Return the rate the feeder runs at: 0 while its permit is withdrawn."""
-        return self._feeder_permille if self._has_permit else 0
+        return self._states.feeder_permille
 
     @property
     def fired(self) -> list[FiredPulse]:
         """Return the closed pulses since the last `take_fired`."""
-        return self._desk.bank.fired
+        return self._recorder.fired
 
     def take_fired(self) -> list[FiredPulse]:
         """Return the closed pulses since the last call and forget them; ticks count from boot and do not wrap."""
-        return self._desk.bank.take_fired()
+        return self._recorder.take()
 
     def tick_at(self, now_ns: int) -> int:
         """Return the controller's tick at that time, not wrapped."""
-        return self._tick_zero + now_ns * (1_000_000 + self.settings.drift_ppm) // 1_000_000_000
+        return self._time.tick_at(now_ns)
 
     def encoder_at(self, now_ns: int) -> int:
         """Return the encoder's count at that time, not wrapped."""
-        return now_ns * self.settings.encoder_hz // 1_000_000_000
+        return self._time.encoder_at(now_ns)
 
     def take_output(self) -> bytes:
         """Return the bytes to put on the wire and forget them."""
@@ -108,19 +94,21 @@ class VirtualBoard:
     def feed(self, data: bytes, now_ns: int) -> None:
         """Take bytes from the host; never raises on any bytes."""
         self._run_to(now_ns)
-        strangers = self.endpoint.counters.stale_epoch
-        for message, seq in self.endpoint.receive(data, self._now_ns):
-            self._last_heard_ns = self._now_ns
+        counters = self.endpoint.counters
+        strangers, heard = counters.stale_epoch, counters.of_session
+        for message, seq in self.endpoint.receive(data, self._now * 1000):
             self._dispatch(message, seq)
-        if self.endpoint.counters.stale_epoch > strangers:
+        if counters.of_session > heard:
+            self._states.last_heard = self._now
+        if counters.stale_epoch > strangers:
             self._announce()
         self._flush()
 
     def advance(self, now_ns: int) -> None:
         """Let time pass: fire what is due, watch the host, report."""
         self._run_to(now_ns)
-        self._judge_lateness()
-        if self.endpoint.epoch8 != SESSION_EPOCH8 and self._now_ns >= self._status_due_ns:
+        self._states.judge(self._now)
+        if self._is_in_session and (self._states.has_changed or self._now >= self._status_due):
             self._send_status()
         self._flush()
 
@@ -133,10 +121,9 @@ class VirtualBoard:
             enc: the encoder's count, where the caller has a belt of its own.
         """
         self._run_to(now_ns)
-        if self.endpoint.epoch8 != SESSION_EPOCH8:
+        if self._is_in_session:
             count = self.encoder_at(now_ns) if enc is None else enc
-            stamp = m.TriggerStamp(frame_no & _U32, self.tick_at(now_ns) & _U32, count & _U32)
-            self._send(stamp)
+            self._send(m.TriggerStamp(frame_no & _U32, self._now & _U32, count & _U32))
 
     def report_verdict(self, verdict: m.Verdict) -> None:
         """Send the host the truth about a piece, acknowledged; it leaves with the next feed or advance.
@@ -145,139 +132,99 @@ class VirtualBoard:
             LinkStateError: no session is open.
             MessageError: a value is out of range.
         """
-        if self.endpoint.epoch8 == SESSION_EPOCH8:
+        if not self._is_in_session:
             raise LinkStateError(f"verdict on object {verdict.object_id}: no host has opened a session")
-        self.endpoint.push_control(verdict)
+        encode_payload(verdict)
+        self._verdicts.append(verdict)
+
+    def take_transfers(self) -> list[TransferReceived]:
+        """Return the transfers that have arrived well since the last call."""
+        transfers, self._transfers = self._transfers, []
+        return transfers
 
     def reboot(self, now_ns: int) -> None:
         """Lose power for an instant: valves off, all forgotten, ticks from 0, a new boot_id."""
         self._run_to(now_ns)
-        self._desk.bank.close_all(self.tick_at(now_ns))
-        fired = self._desk.bank.take_fired()
+        self._desk.bank.close_all(self._now)
         self._boot_id = (self._boot_id + 1) & _U32
-        self._tick_zero -= self.tick_at(now_ns)
+        self._time.restart(now_ns)
         self._power_on()
-        self._desk.bank.restore(fired)
 
     # ----- rules
 
+    @property
+    def _is_in_session(self) -> bool:
+        return self.endpoint.epoch8 != SESSION_EPOCH8
+
     def _power_on(self) -> None:
-        self._desk = EjectDesk(n_valves=self.settings.n_valves, slots=self.settings.slots)
-        self._late_rate = LateRate()
+        self._now = self._enc = 0
+        self._desk = EjectDesk(n_valves=self.settings.n_valves, slots=self.settings.slots, recorder=self._recorder)
+        self._states = BoardStates(self._desk)
+        self._selftest = BoardSelftest(self.settings.reading_of)
+        self._bulk = BulkPort(receiver=BulkReceiver(MAX_TRANSFER_B))
         self._config = dict(DEFAULT_CONFIG)
         self._cfg_crc = config_crc(self._config)
         self._host_epoch: int | None = None
         self._past_epoch: int | None = None
-        self._cancelled = self._faults = 0
-        self._last_heard_ns = self._status_due_ns = self._announce_due_ns = 0
-        self._drain_end_ns: int | None = None
-        self._feeder_permille = 0
-        self._has_permit = True
-        self._is_latched = self._wants_armed = False
-        self._state = BoardState.BOOT
-        self.endpoint.start_session(SESSION_EPOCH8)
+        self._cancelled = self._status_due = self._announce_due = 0
+        self.endpoint = Endpoint(is_host=False, max_body_b=self.settings.max_body_b)
+        self._verdicts.clear()
         self._output.clear()
 
     def _run_to(self, now_ns: int) -> None:
-        """Do what time alone causes, in the order it falls due."""
-        if self._state is BoardState.BOOT:
-            self._state = BoardState.SAFE
-        silent_ns = self._last_heard_ns + self._config[ConfigKey.WD_MS] * 1_000_000
-        is_watching = self._state in {BoardState.IDLE, *_FIRING} and self._drain_end_ns is None
-        if is_watching and silent_ns <= now_ns:
-            self._run_valves(silent_ns)
-            self._fall_silent(silent_ns)
-        if self._drain_end_ns is not None and (self._desk.bank.is_quiet or self._drain_end_ns <= now_ns):
-            self._enter_safe(self._drain_end_ns)
-        self._now_ns = max(self._now_ns, now_ns)
-        self._run_valves(self._now_ns)
-
-    def _run_valves(self, now_ns: int) -> None:
-        self._desk.run_until(self.tick_at(now_ns))
-
-    def _fall_silent(self, now_ns: int) -> None:
-        self._feeder_permille = 0
-        self._is_latched = True
-        self._drain_end_ns = now_ns + DRAIN_NS
-        self._raise_fault(m.FaultCode.HOST_SILENT, now_ns)
-
-    def _enter_safe(self, now_ns: int) -> None:
-        """Fire what is due until then, then close every valve and stay so until a new session."""
-        self._desk.stop(self.tick_at(now_ns))
-        self._drain_end_ns = None
-        self._feeder_permille = 0
-        self._is_latched, self._wants_armed = True, False
-        self._change_state(BoardState.SAFE)
-
-    def _change_state(self, state: BoardState) -> None:
-        if state is not self._state:
-            self._state = state
-            self._status_due_ns = 0
-
-    def _raise_fault(self, code: m.FaultCode, now_ns: int, arg: int = 0) -> None:
-        if not self._faults >> code & 1:
-            self._faults |= 1 << code
-            self.endpoint.push_control(m.Fault(code, 0, self.tick_at(now_ns) & _U32, arg))
-            self._status_due_ns = 0
-
-    def _judge_lateness(self) -> None:
-        for is_late in self._desk.take_recent():
-            self._late_rate.add(is_late=is_late)
-        match self._late_rate.judge(self._now_ns):
-            case LateVerdict.UNDECIDED:
-                return
-            case LateVerdict.GOOD:
-                self._has_permit = True
-                if self._state is BoardState.DEGRADED:
-                    self._change_state(BoardState.ARMED)
-            case LateVerdict.POOR | LateVerdict.HOPELESS as verdict:
-                self._has_permit = verdict is LateVerdict.POOR
-                if self._state is BoardState.ARMED:
-                    self._change_state(BoardState.DEGRADED)
-                self._raise_fault(m.FaultCode.LATE_RATE, self._now_ns)
-            case never:
-                assert_never(never)
+        self._now = max(self._now, self.tick_at(now_ns))
+        self._enc = self.encoder_at(now_ns) & _U32
+        self._states.run_to(self._now, wd_us=self._config[ConfigKey.WD_MS] * 1000)
 
     # ----- messages
 
     def _dispatch(self, message: m.Message, seq: int) -> None:
         match message:
-            case m.EjectBatch():
+            case m.EjectBatch() | m.EjectMask():
                 self._on_batch(message, seq)
+            case m.EjectCancel():
+                self._desk.cancel(message.from_evid, message.to_evid)
+                self._acknowledge(message.from_evid, seq)
             case m.Heartbeat():
-                self._on_heartbeat(message)
+                self._states.on_heartbeat(message, self._now, cfg_crc=self._cfg_crc)
             case m.Hello():
                 self._on_hello(message, seq)
             case m.ClockReq():
-                tick = self.tick_at(self._now_ns)
-                self._send(m.ClockRsp(message.token, tick, tick, self.encoder_at(self._now_ns) & _U32))
+                self._send(m.ClockRsp(message.token, self._now, self._now, self._enc))
             case m.SetState():
-                self._on_set_state(message.state)
+                self._states.wish(message.state, self._now)
             case m.CfgSet():
                 self._on_cfg_set(message)
             case m.FeederSet():
-                self._feeder_permille = 0 if self._is_latched else message.permille
-            case _:  # a VERDICT of the host is for a controller that marks pieces: this one has no use for it
+                self._states.set_feeder(message.permille)
+            case m.Selftest():
+                self._on_selftest(message)
+            case m.XferOpen() | m.XferData():
+                self._bulk.take(message, self._now * 1000)
+            case m.DictRead():
+                piece = DICTIONARY[message.offset : message.offset + message.length]
+                self.endpoint.push_control(m.DictData(message.offset, piece))
+            case _:  # a VERDICT or LOG of the host is for a controller that has a use for it
                 pass
 
     def _on_hello(self, hello: m.Hello, token: int) -> None:
         has_common = hello.proto_min <= m.PROTOCOL_VERSION <= hello.proto_max
         if has_common and hello.host_epoch not in {self._host_epoch, self._past_epoch}:
             self._start_session(hello)
+        if has_common and hello.host_epoch == self._host_epoch:
+            self._states.last_heard = self._now
         if hello.host_epoch == self._host_epoch or not has_common:
-            self._output += self.endpoint.encode_session(self._ident(), token)
+            self._put(self.endpoint.encode_session(self._ident(), token))
 
     def _start_session(self, hello: m.Hello) -> None:
         self._past_epoch, self._host_epoch = self._host_epoch, hello.host_epoch
-        self._cancelled = len(self._desk.bank.cancel_pending())
-        self._desk.take_reports()
-        self._drain_end_ns = None
-        self._faults = self._feeder_permille = 0
-        self._is_latched, self._wants_armed, self._has_permit = False, False, True
-        self._late_rate = LateRate()
+        self._cancelled = self._desk.start_session(self._now)
+        self._selftest.forget()
+        self._verdicts.clear()
+        self._states.start_session(self._now)
+        self._bulk.start_session(max_body_b=None, rx_window_b=0)  # it sends none
         self.endpoint.start_session(hello.host_epoch & 0xFF)
         self._store(ConfigKey.WD_MS, hello.wd_ms)
-        self._change_state(BoardState.IDLE)
 
     def _ident(self) -> m.Ident:
         return m.Ident(
@@ -291,41 +238,23 @@ class VirtualBoard:
             tick_hz=TICK_HZ,
             n_valves=self.settings.n_valves,
             slots=self.settings.slots,
-            rx_window=4096,
-            max_body=264,
+            rx_window=_RX_WINDOW_B,
+            max_body=self.settings.max_body_b,
             max_pulse_us=self._config[ConfigKey.MAX_PULSE_US],
             min_off_us=self._config[ConfigKey.MIN_OFF_US],
-            caps=0,
-            dict_crc=0,
+            caps=_CAPS,
+            dict_crc=DICTIONARY_CRC,
             cfg_crc=self._cfg_crc,
-            state=self._state,
+            state=self.state,
             pending=min(self._cancelled, _U16),
             next_evid=self._desk.window.next_evid & _U32,
         )
 
     def _announce(self) -> None:
         """Tell a host of a session from before the reboot who is here now, at most ten times a second."""
-        if self._host_epoch is None and self._now_ns >= self._announce_due_ns:
-            self._announce_due_ns = self._now_ns + _STATUS_PERIOD_NS
-            self._output += self.endpoint.encode_session(self._ident(), 0)
-
-    def _on_heartbeat(self, beat: m.Heartbeat) -> None:
-        is_wanted = self._wants_armed and bool(beat.flags & m.HeartbeatFlag.ARMED_WANTED) and not self._is_latched
-        has_same_config = beat.cfg_crc == self._cfg_crc
-        if self._state is BoardState.IDLE and is_wanted and has_same_config:
-            self._change_state(BoardState.ARMED)
-        elif self._state in _FIRING and self._drain_end_ns is None and not (is_wanted and has_same_config):
-            self._change_state(BoardState.IDLE)
-            if not has_same_config:
-                self._raise_fault(m.FaultCode.CFG_MISMATCH, self._now_ns, beat.cfg_crc)
-
-    def _on_set_state(self, wish: BoardState) -> None:
-        if wish is BoardState.SAFE:
-            self._enter_safe(self._now_ns)
-        elif not self._is_latched:
-            self._wants_armed = wish is BoardState.ARMED
-            if wish is BoardState.IDLE:
-                self._change_state(BoardState.IDLE)
+        if self._host_epoch is None and self._now >= self._announce_due:
+            self._announce_due = self._now + STATUS_PERIOD_US
+            self._put(self.endpoint.encode_session(self._ident(), 0))
 
     def _on_cfg_set(self, wish: m.CfgSet) -> None:
         if wish.key in CONFIG_RANGES:
@@ -341,40 +270,72 @@ class VirtualBoard:
         if low <= value <= high:
             self._config[key] = value
         self._cfg_crc = config_crc(self._config)
-        self._desk.bank.max_pulse_ticks = self._config[ConfigKey.MAX_PULSE_US]
-        self._desk.bank.min_off_ticks = self._config[ConfigKey.MIN_OFF_US]
+        bank = self._desk.bank
+        bank.max_pulse_ticks = self._config[ConfigKey.MAX_PULSE_US]
+        bank.min_off_ticks = self._config[ConfigKey.MIN_OFF_US]
+        bank.max_open_valves = self._config[ConfigKey.MAX_OPEN_VALVES]
+        bank.max_duty_permille = self._config[ConfigKey.MAX_DUTY_PERMILLE]
 
-    def _on_batch(self, batch: m.EjectBatch, seq: int) -> None:
-        now_tick = self.tick_at(self._now_ns)
+    def _on_batch(self, batch: m.EjectBatch | m.EjectMask, seq: int) -> None:
         limits = Limits(self._config[ConfigKey.LATE_TOL_US], self._config[ConfigKey.HORIZON_US])
-        is_firing = self._state in _FIRING and self._drain_end_ns is None
-        self._desk.take_batch(batch, now_tick=now_tick, limits=limits, is_firing=is_firing)
-        received = self._desk.received_from(batch.base_evid)
-        self._send(m.EjectAck(batch.base_evid, received, min(self._desk.free_slots, _U16), seq, now_tick & _U32))
+        self._desk.take_batch(batch, now=self._now, limits=limits, is_firing=self._states.is_firing)
+        self._acknowledge(batch.base_evid, seq)
+
+    def _acknowledge(self, base_evid: int, seq: int) -> None:
+        free = min(self._desk.free_slots, _U16)
+        self._send(m.EjectAck(base_evid, self._desk.received_from(base_evid), free, seq, self._now & _U32))
+
+    def _on_selftest(self, wish: m.Selftest) -> None:
+        is_allowed = (
+            self.state is BoardState.IDLE
+            and self.feeder_permille == 0
+            and wish.last_valve < self.settings.n_valves
+            and wish.pulse_us <= self._config[ConfigKey.MAX_PULSE_US]
+        )
+        self._selftest.start(wish, now=self._now, is_allowed=is_allowed)
 
     # ----- output
 
+    def _put(self, data: bytes) -> None:
+        if len(self._output) < OUTPUT_LIMIT_B:
+            self._output += data
+
     def _send(self, message: m.Message) -> None:
-        if len(self._output) < _OUTPUT_LIMIT_B:
-            self._output += self.endpoint.encode(message)
+        self._put(self.endpoint.encode(message))
 
     def _flush(self) -> None:
-        reports = self._desk.take_reports()
-        if self.endpoint.epoch8 == SESSION_EPOCH8:
+        """Put on the wire what the control class has to say, as far as its window goes."""
+        if not self._is_in_session:
             return
-        for start in range(0, len(reports), m.MAX_REPORTS_PER_FRAME):
-            self.endpoint.push_control(m.EjectExc(tuple(reports[start : start + m.MAX_REPORTS_PER_FRAME])))
-        self._output += self.endpoint.flush(self._now_ns)
+        if self._selftest.is_running and self.state is not BoardState.IDLE:
+            self._selftest.abort()
+        while self.endpoint.control.backlog < WINDOW and (message := self._next_control()) is not None:
+            self.endpoint.push_control(message)
+        if (pulse := self._selftest.take_pulse()) is not None:
+            self._desk.bank.test_pulse(pulse[0], self._now, pulse[1])
+        self._put(self.endpoint.flush(self._now * 1000))
+        self._put(self._bulk.due(self._now * 1000, self.endpoint.encode, is_quiet=True))
+        self._transfers += [event for event in self._bulk.take_events() if isinstance(event, TransferReceived)]
+
+    def _next_control(self) -> m.Message | None:
+        if faults := self._states.take_faults(1):
+            return faults[0]
+        if reports := self._desk.take_reports(m.MAX_REPORTS_PER_FRAME):
+            return m.EjectExc(tuple(reports))
+        if answer := self._selftest.take(self._now):
+            return answer
+        return self._verdicts.popleft() if self._verdicts else None
 
     def _send_status(self) -> None:
-        self._status_due_ns = self._now_ns + _STATUS_PERIOD_NS
+        self._status_due = self._now + STATUS_PERIOD_US
+        self._states.has_changed = False
         frames = self.endpoint.deframer.counters
         self._send(
             m.Status(
-                tick=self.tick_at(self._now_ns),
-                enc=self.encoder_at(self._now_ns) & _U32,
-                state=self._state,
-                faults=self._faults,
+                tick=self._now,
+                enc=self._enc,
+                state=self.state,
+                faults=self._states.faults,
                 pending=min(self._desk.bank.pending, _U16),
                 free=min(self._desk.free_slots, _U16),
                 fired=self._desk.bank.fired_count & _U32,

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.schemas import Lane
 from edge_runtime.virtual_outcome import Decided, Passages, SortReport, deflected, score
-from firmware_bridge.valve_bank import FiredPulse
+from firmware_bridge.pulse_recorder import FiredPulse
 
 LANES = tuple(Lane(valve=10 + i, from_mm=5.0 * i, to_mm=5.0 * (i + 1)) for i in range(4))
 NAMES = ("good", "poor", "stone")
