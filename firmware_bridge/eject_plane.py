@@ -21,7 +21,19 @@ import msgspec
 from firmware_bridge.control_plane import RttEstimate
 from firmware_bridge.event_window import unwrap
 from firmware_bridge.link_events import EjectEvent, EjectOutcome, OutcomeKind
-from firmware_bridge.messages import BatchFlag, EjectAck, EjectBatch, EjectExc, EjectItem
+from firmware_bridge.messages import (
+    MAX_EVENTS_PER_MASK_BATCH,
+    WINDOW_EVENTS,
+    BatchFlag,
+    EjectAck,
+    EjectBatch,
+    EjectCancel,
+    EjectExc,
+    EjectItem,
+    EjectMask,
+    EjectReason,
+    MaskItem,
+)
 
 __all__ = ["EjectPlane", "EjectRules"]
 
@@ -65,7 +77,7 @@ class _Waiting:
 class _Flight:
     """A batch on its way, repeated until all its events are acknowledged or its time is over."""
 
-    batch: EjectBatch
+    batch: EjectBatch | EjectMask
     missing: dict[int, int]  # evid -> fire_ns
     deadline_ns: int
     sent_ns: int
@@ -74,7 +86,17 @@ class _Flight:
 
     @property
     def size_b(self) -> int:
-        return 20 + 6 * len(self.batch.items)
+        return 20 + (10 if isinstance(self.batch, EjectMask) else 6) * len(self.batch.items)
+
+
+@dataclass(slots=True)
+class _Recall:
+    """A cancel on its way, repeated until it is acknowledged or none of its events can still fire."""
+
+    message: EjectCancel
+    deadline_ns: int
+    sent_ns: int
+    seqs: list[int]
 
 
 class EjectPlane:
@@ -98,6 +120,7 @@ class EjectPlane:
         self._rx_window_b = rx_window_b
         self._queue: deque[_Waiting] = deque()
         self._flights: list[_Flight] = []
+        self._recalls: list[_Recall] = []
         self._unsettled: dict[int, int] = {}  # evid -> when an acknowledged event is taken for fired
         self._settle_order: list[tuple[int, int]] = []  # heap of (time, evid)
         self._outcomes: list[EjectOutcome] = []
@@ -121,10 +144,26 @@ class EjectPlane:
             self.next_evid += 1
         return range(first, self.next_evid)
 
-    def due(self, now_ns: int) -> list[EjectBatch]:
-        """Return the batches to send now: repeats, then new ones as far as the credit goes."""
+    def cancel(self, evids: range, now_ns: int) -> None:
+        """Take events back: at once those not sent yet, by EJECT_CANCEL those that may still fire."""
+        wanted = [item.evid for item in self._queue if item.evid in evids]
+        self._outcomes += [EjectOutcome(evid, OutcomeKind.REPORTED, EjectReason.CANCELLED) for evid in wanted]
+        self._queue = deque(item for item in self._queue if item.evid not in evids)
+        settle_ns = self._rules.settle_ms * 1_000_000
+        open_ns = {evid: at_ns for flight in self._flights for evid, at_ns in flight.missing.items() if evid in evids}
+        open_ns |= {evid: at_ns - settle_ns for evid, at_ns in self._unsettled.items() if evid in evids}
+        if not open_ns:
+            return
+        first, end = min(open_ns), max(open_ns) + 1
+        for start in range(first, end, WINDOW_EVENTS):
+            message = EjectCancel(start & _U32, min(start + WINDOW_EVENTS, end) & _U32)
+            self._recalls.append(_Recall(message, max(open_ns.values()), now_ns - _REPEAT_MAX_NS, []))
+
+    def due(self, now_ns: int) -> list[EjectBatch | EjectMask | EjectCancel]:
+        """Return what to send now: cancels, repeats, then new batches as far as the credit goes."""
         self._expire(now_ns)
-        batches = [self._repeat(flight, now_ns) for flight in self._flights if self._is_repeat_due(flight, now_ns)]
+        batches: list[EjectBatch | EjectMask | EjectCancel] = self._recalls_due(now_ns)
+        batches += [self._repeat(flight, now_ns) for flight in self._flights if self._is_repeat_due(flight, now_ns)]
         while self._is_batch_ready(now_ns):
             group = self._next_group(now_ns)
             if not group:
@@ -141,10 +180,15 @@ class EjectPlane:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def on_sent(self, base_evid: int, seq: int) -> None:
-        """Note the frame number of a new batch, by which its acknowledgement is recognised."""
+    def on_sent(self, message: EjectBatch | EjectMask | EjectCancel, seq: int) -> None:
+        """Note the frame number of what `due` returned, by which its acknowledgement is recognised."""
+        if isinstance(message, EjectCancel):
+            for recall in self._recalls:
+                if recall.message is message:
+                    recall.seqs.append(seq)
+            return
         for flight in reversed(self._flights):
-            if flight.batch.base_evid == base_evid:
+            if flight.batch is message:
                 flight.first_seq = seq
                 return
 
@@ -158,6 +202,7 @@ class EjectPlane:
             if ack.seq_echo == flight.first_seq and not flight.is_repeated and arrived:
                 self.rtt.add(now_ns - flight.sent_ns)
         self._flights = [flight for flight in self._flights if flight.missing]
+        self._recalls = [recall for recall in self._recalls if ack.seq_echo not in recall.seqs]
         self.on_free(ack.free_slots, ack.tick)
 
     def on_free(self, free_slots: int, tick_u32: int) -> None:
@@ -187,6 +232,7 @@ class EjectPlane:
         self._outcomes += [EjectOutcome(evid, OutcomeKind.LOST) for evid in lost]
         self._queue.clear()
         self._flights.clear()
+        self._recalls.clear()
         self._unsettled.clear()
         self._settle_order.clear()
 
@@ -210,7 +256,10 @@ class EjectPlane:
         credit = min(self._free_slots - self._flying(), self._rules.batch_events)
         recent_ns = now_ns - self._repeat_after_ns()
         flying_b = sum(flight.size_b for flight in self._flights if flight.sent_ns > recent_ns)
-        credit = min(credit, (self._rx_window_b - flying_b - 20) // 6)
+        is_masked = bool(self._queue and self._queue[0].event.valve_mask)
+        if is_masked:
+            credit = min(credit, MAX_EVENTS_PER_MASK_BATCH)
+        credit = min(credit, (self._rx_window_b - flying_b - 20) // (10 if is_masked else 6))
         group: list[_Waiting] = []
         low = high = 0
         while self._queue and len(group) < credit:
@@ -220,23 +269,23 @@ class EjectPlane:
             # Ids of a batch have no gaps; an expired event leaves one in the queue.
             if high - low > _MAX_SPAN_TICKS or (group and head.evid != group[-1].evid + 1):
                 break
+            if bool(head.event.valve_mask) is not is_masked:
+                break
             group.append(self._queue.popleft())
         return group
 
-    def _launch(self, group: list[_Waiting], now_ns: int) -> EjectBatch:
+    def _launch(self, group: list[_Waiting], now_ns: int) -> EjectBatch | EjectMask:
         first_tick = group[0].event.fire_tick
         base_tick = min(unwrap(item.event.fire_tick, first_tick) for item in group)
-        items = tuple(
-            EjectItem(
-                unwrap(item.event.fire_tick, base_tick) - base_tick,
-                item.event.first_valve,
-                item.event.valve_count,
-                item.event.pulse_us,
-            )
-            for item in group
-        )
+        timed = [(unwrap(item.event.fire_tick, base_tick) - base_tick, item.event) for item in group]
         flags = BatchFlag.ALLOW_LATE if self._rules.allow_late else BatchFlag.NONE
-        batch = EjectBatch(group[0].evid & _U32, base_tick & _U32, flags, items)
+        batch: EjectBatch | EjectMask
+        if group[0].event.valve_mask:
+            rows = tuple(MaskItem(dt, event.first_valve, event.valve_mask, event.pulse_us) for dt, event in timed)
+            batch = EjectMask(group[0].evid & _U32, base_tick & _U32, flags, rows)
+        else:
+            items = tuple(EjectItem(dt, event.first_valve, event.valve_count, event.pulse_us) for dt, event in timed)
+            batch = EjectBatch(group[0].evid & _U32, base_tick & _U32, flags, items)
         missing = {item.evid: item.fire_ns for item in group}
         deadline_ns = max(missing.values()) - self._rules.min_lead_us * 1000
         self._flights.append(_Flight(batch, missing, deadline_ns, now_ns))
@@ -250,7 +299,14 @@ class EjectPlane:
     def _is_repeat_due(self, flight: _Flight, now_ns: int) -> bool:
         return now_ns - flight.sent_ns >= self._repeat_after_ns()
 
-    def _repeat(self, flight: _Flight, now_ns: int) -> EjectBatch:
+    def _recalls_due(self, now_ns: int) -> list[EjectBatch | EjectMask | EjectCancel]:
+        self._recalls = [recall for recall in self._recalls if recall.deadline_ns >= now_ns]
+        due = [recall for recall in self._recalls if now_ns - recall.sent_ns >= self._repeat_after_ns()]
+        for recall in due:
+            recall.sent_ns = now_ns
+        return [recall.message for recall in due]
+
+    def _repeat(self, flight: _Flight, now_ns: int) -> EjectBatch | EjectMask:
         self.repeats += 1
         flight.sent_ns, flight.is_repeated = now_ns, True
         return msgspec.structs.replace(flight.batch, flags=flight.batch.flags | BatchFlag.REPEAT)

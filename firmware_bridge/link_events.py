@@ -11,9 +11,28 @@ from typing import TypeAlias
 
 import msgspec
 
-from firmware_bridge.messages import EjectReason, Fault, Status, TriggerStamp, Verdict
+from firmware_bridge.messages import (
+    EjectReason,
+    Fault,
+    Log,
+    Status,
+    TransferKind,
+    TransferStatus,
+    TriggerStamp,
+    Verdict,
+)
 
-__all__ = ["DownReason", "EjectEvent", "EjectOutcome", "LinkDown", "LinkEvent", "OutcomeKind"]
+__all__ = [
+    "DownReason",
+    "EjectEvent",
+    "EjectOutcome",
+    "LinkDown",
+    "LinkEvent",
+    "OutcomeKind",
+    "TransferDone",
+    "TransferProgress",
+    "TransferReceived",
+]
 
 
 class EjectEvent(msgspec.Struct, frozen=True):
@@ -24,12 +43,15 @@ class EjectEvent(msgspec.Struct, frozen=True):
         first_valve: 0..4095.
         valve_count: adjacent valves, 1..16.
         pulse_us: 1..65535.
+        valve_mask: where the valves are not adjacent: bit i is valve first_valve + i, 32 bits; valve_count is then
+            not used. 0: adjacent.
     """
 
     fire_tick: int
     first_valve: int
     valve_count: int
     pulse_us: int
+    valve_mask: int = 0
 
 
 class OutcomeKind(Enum):
@@ -78,4 +100,55 @@ class LinkDown(msgspec.Struct, frozen=True):
     detail: str
 
 
-LinkEvent: TypeAlias = TriggerStamp | Verdict | EjectOutcome | Status | Fault | LinkDown
+class TransferProgress(msgspec.Struct, frozen=True):
+    """How much of a transfer the other end has in order.
+
+    Attributes:
+        transfer_no: the number that `Link.transfer` returned.
+        done_b: bytes there; it goes back only where the other end has forgotten them, by a restart.
+        size_b: bytes in all.
+    """
+
+    transfer_no: int
+    done_b: int
+    size_b: int
+
+
+class TransferDone(msgspec.Struct, frozen=True):
+    """The one outcome of a transfer: the other end's word.
+
+    Attributes:
+        transfer_no: the number that `Link.transfer` returned.
+        status: OK only when all bytes are there and their SHA-256 is right.
+    """
+
+    transfer_no: int
+    status: TransferStatus
+
+
+class TransferReceived(msgspec.Struct, frozen=True):
+    """A transfer from the other end has arrived whole.
+
+    Attributes:
+        kind: what it carries.
+        name: the other end's word, as it came: no path to be opened without a look at it.
+        data: its bytes; their SHA-256 is right.
+    """
+
+    kind: TransferKind
+    name: str
+    data: bytes
+
+
+LinkEvent: TypeAlias = (
+    TriggerStamp
+    | Verdict
+    | EjectOutcome
+    | Status
+    | Fault
+    | Log
+    | LinkDown
+    | TransferDone
+    | TransferProgress
+    | TransferReceived
+)

@@ -1,16 +1,26 @@
-"""Bytes through an open file descriptor of a terminal: plain read, write and select, nothing that waits to fill.
+"""Bytes through an open descriptor of a terminal or socket: plain read, write and select, nothing that waits to fill.
 
-What opens and configures the descriptor is another file's job (`transport_serial`, `board_shell`).
+What opens and configures the descriptor is another file's job (`transport_serial`, `transport_tcp`, `board_shell`).
 """
 
 import contextlib
 import errno
 import os
 import select
+from typing import Final
 
 from firmware_bridge.errors import TransportClosedError, TransportError
 
 __all__ = ["FdTransport"]
+
+# EIO is how Linux reports a terminal whose other end is gone, EBADF a close in another thread; the others are a
+# port that was unplugged and a network peer that hung up, died or can no longer be reached.
+_GONE: Final = frozenset(
+    {
+        *(errno.EIO, errno.EBADF, errno.ENXIO, errno.ENODEV),
+        *(errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTUNREACH),
+    }
+)
 
 
 class FdTransport:
@@ -26,6 +36,7 @@ class FdTransport:
         self._fd = fd
         self._name = name
         self._write_timeout_s = write_timeout_s
+        self._has_hung_up = False
         os.set_blocking(fd, False)
 
     def read(self, max_b: int, timeout_s: float) -> bytes:
@@ -45,6 +56,7 @@ class FdTransport:
         except (OSError, ValueError) as error:
             raise self._translate(error, "read") from error
         if not data:
+            self._has_hung_up = True  # the system would still take bytes for a network peer, and lose them
             raise TransportClosedError(f"{self._name}: the far end hung up")
         return data
 
@@ -55,6 +67,8 @@ class FdTransport:
             TransportClosedError: closed here, or the far end hung up.
             TransportError: no room within the write timeout, or the system refuses the write.
         """
+        if self._has_hung_up:
+            raise TransportClosedError(f"{self._name}: the far end hung up")
         rest = memoryview(data)
         while rest:
             fd = self._open_fd()
@@ -81,7 +95,5 @@ class FdTransport:
         return self._fd
 
     def _translate(self, error: OSError | ValueError, what: str) -> TransportError:
-        # EIO is how Linux reports a terminal whose other end is gone; EBADF a close in another thread.
         number = error.errno if isinstance(error, OSError) else errno.EBADF
-        is_gone = number in {errno.EIO, errno.EBADF, errno.ENXIO, errno.ENODEV}
-        return (TransportClosedError if is_gone else TransportError)(f"{self._name}: {what} failed: {error}")
+        return (TransportClosedError if number in _GONE else TransportError)(f"{self._name}: {what} failed: {error}")

@@ -15,8 +15,9 @@ from firmware_bridge.config_keys import DEFAULT_CONFIG, ConfigKey
 from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
 from firmware_bridge.link_events import EjectEvent, EjectOutcome
 from firmware_bridge.messages import BoardState
-from firmware_bridge.valve_bank import FiredPulse
-from firmware_bridge.virtual_board import BoardSettings, VirtualBoard
+from firmware_bridge.pulse_recorder import FiredPulse
+from firmware_bridge.board import BoardSettings
+from firmware_bridge.virtual_board import VirtualBoard
 
 MS = 1_000_000
 MAX_PULSE_US = 4000

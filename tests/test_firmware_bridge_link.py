@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge import messages as m
+from firmware_bridge.board import BoardSettings
 from firmware_bridge.clock import ManualClock
 from firmware_bridge.config_keys import ConfigKey
 from firmware_bridge.errors import (
+    ArmRefusedError,
     ConfigRefusedError,
     LinkDownError,
     LinkStateError,
@@ -23,10 +25,9 @@ from firmware_bridge.link import Link
 from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
 from firmware_bridge.link_events import DownReason, EjectEvent, EjectOutcome, LinkDown, LinkEvent, OutcomeKind
 from firmware_bridge.messages import BoardState, VerdictSource
-from firmware_bridge.tick_estimate import TickEstimate
 from firmware_bridge.transport_board import BoardTransport
 from firmware_bridge.transport_memory import memory_pair
-from firmware_bridge.virtual_board import BoardSettings, VirtualBoard
+from firmware_bridge.virtual_board import VirtualBoard
 
 MS = 1_000_000
 
@@ -177,7 +178,7 @@ def test_an_event_out_of_range_is_refused_with_all_its_group(event: EjectEvent, 
 
 def test_feeder_out_of_range_is_refused() -> None:
     machine = Machine().arm()
-    with pytest.raises(MessageError, match="permille 1001"):
+    with pytest.raises(MessageError, match=r"FEEDER_SET.*permille"):
         machine.link.set_feeder(1001)
 
 
@@ -325,14 +326,101 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert wire() == wire()
 
 
-def test_the_tick_estimate_follows_the_quickest_stamp_and_the_drift() -> None:
-    estimate = TickEstimate(1_000_000)
-    estimate.add(2**32 - 1000, 0)
-    estimate.add(2**32 - 500, MS)  # half a millisecond late on its way: no better
-    assert estimate.tick_at(MS) == 2**32
-    assert estimate.ns_of(1000, MS) == 2 * MS
-    estimate.add(100, MS)
-    assert estimate.tick_at(MS) == 2**32 + 100
+def clock_questions(machine: Machine, ms: int) -> int:
+    before = machine.link.rtt
+    machine.run(ms)
+    after = machine.link.rtt
+    assert after is not None
+    return after.count - (before.count if before else 0)
+
+
+def test_the_clock_is_asked_ten_times_a_second_until_armed_and_known_then_once() -> None:
+    machine = Machine()
+    machine.link.connect(1.0)
+    machine.run(300)  # the first few come quicker
+    assert clock_questions(machine, 2000) == 20
+    machine.link.configure({})
+    machine.link.arm(1.0)
+    machine.run(2000)
+    assert clock_questions(machine, 3000) in {3, 4}
+
+
+def test_the_tick_is_known_to_the_stated_bound_and_the_figures_can_be_read() -> None:
+    machine = Machine(BoardSettings(tick_offset=2**32 - 30_000, drift_ppm=80))
+    machine.link.start_connect()
+    machine.run(3000)
+    now_ns = machine.clock.monotonic_ns()
+    reading = machine.link.clock_fit.read(now_ns)
+    assert abs(reading.tick - machine.board.tick_at(now_ns)) <= reading.error_bound_us
+    assert reading.error_bound_us <= 1100  # one poll there and back
+    assert abs(machine.link.clock_fit.drift_ppm - 80) < 5
+    rtt = machine.link.rtt
+    assert rtt is not None
+    assert (rtt.min_us, rtt.max_us) == (1000, 1000)
+
+
+def test_the_tick_of_a_controller_never_heard_is_no_number() -> None:
+    with pytest.raises(LinkStateError, match="controller's tick is not known"):
+        Machine().link.tick_now()
+
+
+def test_arming_waits_for_the_measure_of_the_line_where_a_lead_is_set() -> None:
+    machine = Machine(settings=LinkSettings(epoch_seed=1, lead_us=8000)).arm()
+    assert machine.link.is_armed
+    assert machine.link.clock_fit.is_ready
+
+
+def test_arming_over_a_line_too_slow_for_the_lead_is_refused_with_value_and_limit() -> None:
+    machine = Machine(settings=LinkSettings(epoch_seed=1, lead_us=1500))
+    machine.link.start_connect()
+    machine.run(500)
+    machine.link.configure({})
+    with pytest.raises(ArmRefusedError, match=r"round trip of 1000 us \(p99 of \d+\) > 750 us, half the lead") as refusal:
+        machine.link.arm(1.0)
+    assert refusal.value.exit_code == 7
+    assert machine.board.state is BoardState.IDLE
+
+
+def test_a_session_goes_on_over_another_medium_and_keeps_its_ids() -> None:
+    machine = Machine().arm()
+    first = machine.link.eject([machine.event(ahead_us=200_000)])
+    machine.run(5)
+    machine.link.attach(BoardTransport(machine.board, machine.clock))
+    events = machine.run(5)
+    assert [event.evid for event in events if isinstance(event, EjectOutcome)] == list(first)
+    assert downs(events) == [DownReason.CLOSED]
+    machine.arm()
+    assert machine.link.eject([machine.event()]) == range(1, 2)
+
+
+def test_half_a_frame_of_the_medium_before_spoils_nothing_of_the_next() -> None:
+    clock = ManualClock()
+    near, far = memory_pair(clock)
+    link = Link(near, clock, LinkSettings(epoch_seed=1))
+    far.write(b"\x05half")
+    link.poll()
+    link.attach(BoardTransport(VirtualBoard(), clock))
+    link.connect(1.0)
+    assert clock.monotonic_ns() < 50 * MS  # no HELLO had to be repeated
+
+
+def test_what_is_started_without_waiting_is_there_a_few_polls_later() -> None:
+    machine = Machine()
+    machine.link.start_connect()
+    assert not machine.link.check_connected()
+    machine.run(5)
+    assert machine.link.check_connected()
+    machine.link.start_configure({ConfigKey.MAX_PULSE_US: 9000})
+    assert not machine.link.check_configured()
+    machine.run(5)
+    assert machine.link.check_configured()
+    assert machine.link.check_lead()
+    machine.link.start_arm()
+    machine.run(5)
+    assert machine.link.is_armed
+    machine.link.start_disarm()
+    machine.run(5)
+    assert not machine.link.is_armed
 
 
 @given(st.lists(st.binary(max_size=300), max_size=20))

@@ -1,5 +1,6 @@
-"""One contract for every Transport: memory pair, virtual board, serial port over a pseudo-terminal, its other end."""
+"""One contract for every Transport: memory pair, serial port over a pseudo-terminal, its other end, TCP, a recorder."""
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ import pytest
 from firmware_bridge.board_shell import open_pty
 from firmware_bridge.clock import ManualClock, SystemClock
 from firmware_bridge.endpoint import Endpoint
-from firmware_bridge.errors import TransportClosedError, TransportError
+from firmware_bridge.errors import LinkTimeoutError, TransportClosedError, TransportError
 from firmware_bridge.messages import PROTOCOL_VERSION, Hello
+from firmware_bridge.traffic_file import TrafficWriter
 from firmware_bridge.transport import Transport
 from firmware_bridge.transport_board import BoardTransport
 from firmware_bridge.transport_memory import memory_pair
+from firmware_bridge.transport_recording import RecordingTransport
 from firmware_bridge.transport_serial import open_serial
+from firmware_bridge.transport_tcp import TcpListener, open_tcp
 from firmware_bridge.virtual_board import VirtualBoard
 
 WAIT_S = 5.0  # a limit for a broken implementation, never waited for by a good one
@@ -56,7 +60,29 @@ def pty_line() -> Line:
     return Line(pty.transport, near, hang_up)
 
 
-@pytest.fixture(params=[memory_line, virtual_time_line, serial_line, pty_line], ids=lambda make: make.__name__)
+def tcp_line() -> Line:
+    with TcpListener("127.0.0.1") as listener:
+        near = open_tcp(*listener.address)
+        far = listener.accept(WAIT_S)
+    return Line(near, far, far.close)
+
+
+def tcp_server_line() -> Line:
+    """The listener's end is the one tested."""
+    line = tcp_line()
+    return Line(line.far, line.near, line.near.close)
+
+
+def recorded_line() -> Line:
+    line = memory_line()
+    clock = SystemClock()
+    return Line(RecordingTransport(line.near, clock, TrafficWriter(io.BytesIO(), clock)), line.far, line.hang_up)
+
+
+LINES = (memory_line, virtual_time_line, serial_line, pty_line, tcp_line, tcp_server_line, recorded_line)
+
+
+@pytest.fixture(params=LINES, ids=lambda make: make.__name__)
 def line(request: pytest.FixtureRequest) -> Iterator[Line]:
     made: Line = request.param()
     yield made
@@ -206,3 +232,67 @@ def test_a_port_that_nobody_reads_fails_in_time_instead_of_blocking() -> None:
     finally:
         port.close()
         pty.close()
+
+
+@pytest.mark.parametrize("make", [tcp_line, tcp_server_line], ids=lambda make: make.__name__)
+def test_a_peer_that_reads_nothing_fails_the_writer_in_time_and_is_still_there(make: Callable[[], Line]) -> None:
+    line = make()
+    try:
+        with pytest.raises(TransportError, match=r"B not taken within 1\.0 s") as failure:
+            line.near.write(bytes(1 << 25))
+        assert not isinstance(failure.value, TransportClosedError)
+        assert line.far.read(10, WAIT_S) == bytes(10)
+    finally:
+        line.near.close()
+        line.far.close()
+
+
+def test_what_a_tcp_peer_wrote_before_it_hung_up_is_still_read() -> None:
+    line = tcp_line()
+    line.far.write(b"last words")
+    line.far.close()
+    assert read_exactly(line.near, 10) == b"last words"
+    with pytest.raises(TransportClosedError, match="hung up"):
+        line.near.read(1, WAIT_S)
+    line.near.close()
+
+
+def test_peers_are_served_one_after_another() -> None:
+    with TcpListener("127.0.0.1") as listener:
+        first, second = open_tcp(*listener.address), open_tcp(*listener.address)
+        served = listener.accept(WAIT_S)
+        second.write(b"second")
+        first.write(b"first")
+        assert read_exactly(served, 5) == b"first"
+        served.close()
+        served = listener.accept(WAIT_S)
+        assert read_exactly(served, 6) == b"second"
+        for transport in (first, second, served):
+            transport.close()
+
+
+def test_a_listener_without_peers_and_a_closed_one_say_so() -> None:
+    listener = TcpListener("127.0.0.1")
+    with pytest.raises(LinkTimeoutError, match=r"nobody connected to tcp://127\.0\.0\.1:\d+ within 0\.01 s"):
+        listener.accept(0.01)
+    listener.close()
+    listener.close()
+    with pytest.raises(TransportClosedError, match="used after close"):
+        listener.accept(0.0)
+
+
+def test_an_address_where_nobody_listens_and_one_in_use_are_named() -> None:
+    with TcpListener("127.0.0.1") as listener:
+        host, port = listener.address
+        with pytest.raises(TransportError, match=rf"cannot listen at tcp://127\.0\.0\.1:{port}"):
+            TcpListener(host, port)
+    with pytest.raises(TransportError, match=rf"tcp://127\.0\.0\.1:{port} cannot be reached within 0\.5 s"):
+        open_tcp(host, port, connect_timeout_s=0.5)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 10**9])
+def test_a_port_number_out_of_range_is_an_error_of_the_transport(port: int) -> None:
+    with pytest.raises(TransportError):
+        open_tcp("127.0.0.1", port)
+    with pytest.raises(TransportError):
+        TcpListener("127.0.0.1", port)
