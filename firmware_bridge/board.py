@@ -16,7 +16,16 @@ from firmware_bridge.link_events import TransferReceived
 from firmware_bridge.messages import BoardState, Verdict
 from firmware_bridge.pulse_recorder import FiredPulse
 
-__all__ = ["MAX_TRANSFER_B", "NORMAL_READING", "OUTPUT_LIMIT_B", "STATUS_PERIOD_US", "TICK_HZ", "Board", "BoardSettings", "BoardTime"]
+__all__ = [
+    "MAX_TRANSFER_B",
+    "NORMAL_READING",
+    "OUTPUT_LIMIT_B",
+    "STATUS_PERIOD_US",
+    "TICK_HZ",
+    "Board",
+    "BoardSettings",
+    "BoardTime",
+]
 
 TICK_HZ: Final = 1_000_000
 STATUS_PERIOD_US: Final = 100_000

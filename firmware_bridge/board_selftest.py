@@ -5,7 +5,7 @@ Ticks count from boot. c/sel_controller.h is the same in C.
 >>> test = BoardSelftest(lambda valve: ValveReading(coil_ma=180, open_us=900))
 >>> test.start(Selftest(first_valve=3, last_valve=4, pulse_us=1000, mode=SelftestMode.MEASURE), now=0, is_allowed=True)
 >>> test.take(now=11_000)
-SelftestRes(valve=3, coil_ma=180, open_us=0, flags=<SelftestFlag: 0>)
+SelftestRes(valve=3, coil_ma=180, open_us=0, flags=<SelftestFlag.NONE: 0>)
 >>> test.take(now=11_000) is None
 True
 """
@@ -82,7 +82,7 @@ class BoardSelftest:
         reading = self._measure(self._valve)
         is_last = self._valve == wish.last_valve
         open_us = reading.open_us if wish.mode is SelftestMode.FIRE else 0
-        answer = SelftestRes(self._valve, reading.coil_ma, open_us, SelftestFlag.LAST if is_last else SelftestFlag(0))
+        answer = SelftestRes(self._valve, reading.coil_ma, open_us, SelftestFlag.LAST if is_last else SelftestFlag.NONE)
         self._valve += 1
         self._has_opened = False
         self._due = now + wish.pulse_us + _REST_US

@@ -9,7 +9,7 @@ Ticks count from boot. c/sel_controller.h is the same in C; wire-protocol.md sec
 >>> states.run_to(400_000, wd_us=250_000)
 >>> states.run_to(400_001, wd_us=250_000)
 >>> states.state, [fault.code for fault in states.take_faults(8)]
-(<BoardState.SAFE: 1>, [1])
+(<BoardState.SAFE: 1>, [<FaultCode.HOST_SILENT: 1>])
 """
 
 from collections import deque

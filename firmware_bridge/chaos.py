@@ -30,7 +30,7 @@ import structlog
 
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.errors import TransportClosedError, TransportError
-from firmware_bridge.line_faults import FaultyLine
+from firmware_bridge.line_faults import FaultCounters, FaultyLine
 from firmware_bridge.transport import Transport
 from firmware_bridge.transport_fd import FdTransport
 
@@ -89,10 +89,6 @@ class LinkedPty(FdTransport):
         """Return what the host program opens."""
         return self._device if self._link is None else str(self._link)
 
-    def fileno(self) -> int:
-        """Return the descriptor of the proxy's end, -1 when closed."""
-        return self._fd
-
     def close(self) -> None:
         """Remove the link and both ends: a host that holds the port reads a hang-up. Twice is harmless."""
         link, self._link = self._link, None
@@ -149,6 +145,11 @@ class ChaosProxy:
     def is_up(self) -> bool:
         """Tell whether the host has a port now."""
         return self._host.transport is not None
+
+    @property
+    def counters(self) -> tuple[FaultCounters, FaultCounters]:
+        """Return what the lines did so far: to the board, to the host."""
+        return self._to_board.line.counters, self._to_host.line.counters
 
     @property
     def unclaimed_to_board_b(self) -> int:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -12,6 +12,9 @@ from firmware_bridge.chaos_settings import PROFILES, SETTING_DEFAULTS, ChaosLine
 from firmware_bridge.clock import NS_PER_S, SystemClock
 from firmware_bridge.command_line import common_options, configure_logs, print_result
 from firmware_bridge.reports_chaos import ChaosDirectionReport, ChaosPortReport, ChaosReport
+
+if TYPE_CHECKING:
+    from firmware_bridge.chaos import ChaosProxy
 
 __all__ = ["chaos"]
 
@@ -29,7 +32,7 @@ def _keys_help() -> str:
     return f"\b\nKeys of --set, for both directions or with to_board. or to_host. before them:\n{keys}"
 
 
-@click.command(epilog=_keys_help())
+@click.command(epilog=_keys_help(), short_help="Put a faulty line before the controller.")
 @click.option("--port", required=True, help="Port of the controller, tcp://host:port, or 'virtual'.")
 @click.option("--baud", default=921_600, show_default=True, help="Line rate of that port; ignored by USB devices.")
 @click.option("--link", type=click.Path(path_type=Path), help="Symlink that names the host's port; stays at a hang-up.")
@@ -87,11 +90,7 @@ def chaos(
         proxy.run(lambda: end_ns is not None and clock.monotonic_ns() >= end_ns)
     finally:
         proxy.close()
-        report = ChaosReport(
-            elapsed_s=(clock.monotonic_ns() - start_ns) / NS_PER_S,
-            to_board=ChaosDirectionReport(counters=to_board.counters, unclaimed_b=proxy.unclaimed_to_board_b),
-            to_host=ChaosDirectionReport(counters=to_host.counters, unclaimed_b=proxy.unclaimed_to_host_b),
-        )
+        report = _report(proxy, (clock.monotonic_ns() - start_ns) / NS_PER_S)
         print_result(report, _table(report), as_json=as_json)
 
 
@@ -100,6 +99,15 @@ def _lines(profile: str, overrides: Sequence[str]) -> ChaosLines:
         return change_lines(PROFILES[profile], overrides)
     except ValueError as error:
         raise _SettingError(str(error)) from error
+
+
+def _report(proxy: "ChaosProxy", elapsed_s: float) -> ChaosReport:
+    to_board, to_host = proxy.counters
+    return ChaosReport(
+        elapsed_s=elapsed_s,
+        to_board=ChaosDirectionReport(counters=to_board, unclaimed_b=proxy.unclaimed_to_board_b),
+        to_host=ChaosDirectionReport(counters=to_host, unclaimed_b=proxy.unclaimed_to_host_b),
+    )
 
 
 def _table(report: ChaosReport) -> str:

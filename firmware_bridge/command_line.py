@@ -10,7 +10,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, Final, NoReturn, TypeVar
 
 import click
@@ -44,6 +43,8 @@ class ProductError(Exception):
 
 def product_version() -> str:
     """Return the installed version, "0" when run from a folder that was never installed."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow, not needed for --help
+
     for name in _DISTRIBUTIONS:
         try:
             return version(name)

@@ -51,6 +51,8 @@ from firmware_bridge.messages import (
     Selftest,
     SelftestMode,
     SelftestRes,
+    SetState,
+    StateReason,
     Status,
     TransferKind,
     Verdict,
@@ -428,14 +430,18 @@ class Link:
         return events
 
     def close(self) -> None:
-        """Disarm if armed, end the session and close the transport; `poll` still returns what is left.
+        """Stop the machine, end the session and close the transport; `poll` still returns what is left.
 
-        The controller is not waited for: its own watchdog covers a lost farewell.
+        With nothing on its way the controller is told to be SAFE; else to take no more events, so that those accepted
+        still fire. It is not waited for: its own watchdog covers a lost farewell.
         """
         if self._is_closed:
             return
         if self.is_up:
-            self._core.want_armed(is_wanted=False, now_ns=self._clock.monotonic_ns())
+            if self.open_events:
+                self._core.want_armed(is_wanted=False, now_ns=self._clock.monotonic_ns())
+            else:
+                self._core.send_control(SetState(BoardState.SAFE, StateReason.SHUTDOWN))
             self._send()
         self._core.fail(DownReason.CLOSED, "closed by the host", self._clock.monotonic_ns())
         self._events += self._core.take_events()

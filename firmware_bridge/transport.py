@@ -1,7 +1,8 @@
 """What a medium must do for the link: bytes out, bytes in, nothing else.
 
-Implementations: transport_serial (a port), transport_memory (a pair in one process), transport_board (a virtual board
-that is stepped while one reads). tests/test_firmware_bridge_transport.py holds the laws for all of them.
+Implementations: transport_serial (a port), transport_tcp (a network peer), transport_memory (a pair in one process),
+transport_board (a virtual board that is stepped while one reads), transport_recording (any of them, written down).
+tests/test_firmware_bridge_transport.py holds the laws for all of them.
 """
 
 from typing import Protocol

@@ -82,6 +82,10 @@ class FdTransport:
             except (OSError, ValueError) as error:
                 raise self._translate(error, "write") from error
 
+    def fileno(self) -> int:
+        """Return the descriptor, -1 when closed: for callers that wait on several transports at once."""
+        return self._fd
+
     def close(self) -> None:
         """Close the descriptor; twice is harmless."""
         fd, self._fd = self._fd, -1

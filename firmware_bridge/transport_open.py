@@ -41,10 +41,10 @@ def open_transport(name: str, *, clock: Clock, baud: int = DEFAULT_BAUD) -> Tran
         TransportError: the name is none of the three, or what it names cannot be opened.
     """
     if name == VIRTUAL:
-        from firmware_bridge.transport_board import BoardTransport  # noqa: PLC0415 - not needed for a real port
-        from firmware_bridge.virtual_board import VirtualBoard  # noqa: PLC0415
+        from firmware_bridge.board_choice import open_board  # noqa: PLC0415 - not needed for a real port
+        from firmware_bridge.transport_board import BoardTransport  # noqa: PLC0415
 
-        return BoardTransport(VirtualBoard(), clock)
+        return BoardTransport(open_board(), clock)
     if name.startswith(_TCP):
         from firmware_bridge.transport_tcp import open_tcp  # noqa: PLC0415 - one medium a process
 

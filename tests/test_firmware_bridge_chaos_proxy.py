@@ -89,7 +89,7 @@ class Bench:
         return sum(counters.delivered_b for counters in self.counters()) < written_b
 
     def counters(self) -> tuple[FaultCounters, FaultCounters]:
-        return self.lines[0].counters, self.lines[1].counters
+        return self.proxy.counters
 
 
 @dataclass

@@ -375,9 +375,9 @@ def test_arming_over_a_line_too_slow_for_the_lead_is_refused_with_value_and_limi
     machine.link.start_connect()
     machine.run(500)
     machine.link.configure({})
-    with pytest.raises(ArmRefusedError, match=r"round trip of 1000 us \(p99 of \d+\) > 750 us, half the lead") as refusal:
+    with pytest.raises(ArmRefusedError, match=r"round trip of 1000 us \(p99 of \d+\) > 750 us, half the lead") as told:
         machine.link.arm(1.0)
-    assert refusal.value.exit_code == 7
+    assert told.value.exit_code == 7
     assert machine.board.state is BoardState.IDLE
 
 

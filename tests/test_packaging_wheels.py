@@ -62,3 +62,10 @@ def test_type_marker_and_licence_travel_along(whole: zipfile.ZipFile) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(whole.namelist())
     assert any(name.endswith("/licenses/LICENSE") for name in whole.namelist())
     assert "License-Expression: Apache-2.0" in metadata(whole)
+
+
+def test_the_edge_wheel_carries_what_the_controller_is_built_from(edge: zipfile.ZipFile) -> None:
+    sources = {f"firmware_bridge/c/{path.name}" for path in (ROOT / "firmware_bridge" / "c").glob("*.[ch]")}
+    assert len(sources) > 8
+    assert sources | {"firmware_bridge/sel1.toml"} <= set(edge.namelist())
+    assert [name for name in edge.namelist() if name.endswith((".so", ".o"))] == []
