@@ -24,11 +24,10 @@ from firmware_bridge.bulk_sender import BulkRules, BulkSender
 from firmware_bridge.link_events import TransferDone, TransferProgress, TransferReceived
 from firmware_bridge.messages import Message, XferAck, XferData, XferDone, XferOpen
 
-__all__ = ["BULK_MESSAGES", "BulkMessage", "BulkPort"]
+__all__ = ["BulkMessage", "BulkPort"]
 
 BulkMessage: TypeAlias = XferOpen | XferData | XferAck | XferDone
 _MAX_ANSWERS: Final = 8  # that wait at a time; the sender asks again for what is left out
-BULK_MESSAGES: Final = (XferOpen, XferData, XferAck, XferDone)
 
 
 class BulkPort:

@@ -325,18 +325,16 @@ class BulkSender:
         cum = ack.cum // attempt.block_b
         if cum > attempt.blocks:
             return
-        if not attempt.is_open and cum < attempt.cum:
+        last = min(cum + WINDOW_BLOCKS, attempt.blocks - 1)
+        ahead = {block for block in range(cum + 1, last + 1) if ack.bitmap >> (block - cum - 1) & 1}
+        if not attempt.is_open and (cum < attempt.cum or any(cum <= block for block in attempt.arrived - ahead)):
             # It has forgotten blocks, or this answer was overtaken: only one to a new id can tell.
             self._begin_anew()
             return
         attempt.is_open = True
         attempt.timeouts = 0
-        last = min(cum + WINDOW_BLOCKS, attempt.blocks - 1)
-        ahead = {block for block in range(cum + 1, last + 1) if ack.bitmap >> (block - cum - 1) & 1}
         self._note_arrived(attempt, cum, ahead, now_ns)
         self._restart_timer(attempt, now_ns)
-        if not attempt.flying and attempt.cum < attempt.blocks:
-            attempt.deadline_ns = None  # nothing to wait for but the line
         self._note_progress(attempt)
 
     def _begin_anew(self) -> None:
@@ -348,9 +346,6 @@ class BulkSender:
         flights = [attempt.flights.pop(block) for block in landed]
         attempt.cum = max(attempt.cum, cum)
         attempt.arrived = {block for block in attempt.arrived | ahead if block >= attempt.cum}
-        while attempt.cum in attempt.arrived:
-            attempt.arrived.remove(attempt.cum)
-            attempt.cum += 1
         if not flights:
             return
         newest = max(flights, key=lambda flight: flight.first_order)

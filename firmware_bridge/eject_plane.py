@@ -13,7 +13,7 @@ range(10, 11)
 import heapq
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -81,8 +81,7 @@ class _Flight:
     missing: dict[int, int]  # evid -> fire_ns
     deadline_ns: int
     sent_ns: int
-    first_seq: int | None = None
-    is_repeated: bool = False
+    sent_at: dict[int, int] = field(default_factory=dict)  # number of each of its frames -> when it left
 
     @property
     def size_b(self) -> int:
@@ -188,8 +187,8 @@ class EjectPlane:
                     recall.seqs.append(seq)
             return
         for flight in reversed(self._flights):
-            if flight.batch is message:
-                flight.first_seq = seq
+            if flight.batch.base_evid == message.base_evid:
+                flight.sent_at[seq] = flight.sent_ns
                 return
 
     def on_ack(self, ack: EjectAck, now_ns: int) -> None:
@@ -199,8 +198,8 @@ class EjectPlane:
             arrived = [evid for evid in flight.missing if 0 <= evid - base < 64 and ack.received >> (evid - base) & 1]
             for evid in arrived:
                 self._settle_later(evid, flight.missing.pop(evid), now_ns)
-            if ack.seq_echo == flight.first_seq and not flight.is_repeated and arrived:
-                self.rtt.add(now_ns - flight.sent_ns)
+            if arrived and ack.seq_echo in flight.sent_at:  # repeated or not: the echo tells which frame it answers
+                self.rtt.add(now_ns - flight.sent_at[ack.seq_echo])
         self._flights = [flight for flight in self._flights if flight.missing]
         self._recalls = [recall for recall in self._recalls if ack.seq_echo not in recall.seqs]
         self.on_free(ack.free_slots, ack.tick)
@@ -308,7 +307,7 @@ class EjectPlane:
 
     def _repeat(self, flight: _Flight, now_ns: int) -> EjectBatch | EjectMask:
         self.repeats += 1
-        flight.sent_ns, flight.is_repeated = now_ns, True
+        flight.sent_ns = now_ns
         return msgspec.structs.replace(flight.batch, flags=flight.batch.flags | BatchFlag.REPEAT)
 
     def _expire(self, now_ns: int) -> None:

@@ -1,12 +1,11 @@
 """A transfer arrives whole or not at all, whatever the line does, and only what is missing is sent again."""
 
 import hashlib
-from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from bulk_ends import FILE, MS, answer, data_due, hear, messages_due, noise, opening, outcomes, run_to_end, sender_up
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from firmware_bridge.bulk_port import BulkPort
 from firmware_bridge.bulk_receiver import BulkReceiver
@@ -18,59 +17,7 @@ from firmware_bridge.line_pace import LinePace
 from firmware_bridge.link_events import TransferDone, TransferProgress, TransferReceived
 from firmware_bridge.messages import TransferKind, TransferStatus, XferAck, XferData, XferDone, XferOpen
 
-MS = 1_000_000
 BLOCK_B = 234
-FILE = TransferKind.FILE
-
-
-def noise(size_b: int, seed: int = 1) -> bytes:
-    return hashlib.shake_128(bytes((seed,))).digest(size_b)
-
-
-def opening(data: bytes, *, transfer_id: int = 1, block_b: int = 10, kind: TransferKind = FILE) -> XferOpen:
-    return XferOpen(transfer_id, len(data), hashlib.sha256(data).digest()[:16], kind, block_b, b"name")
-
-
-def sender_up(data: bytes, rules: BulkRules | None = None, *, max_body_b: int = 1032) -> BulkSender:
-    sender = BulkSender(rules)
-    sender.submit(data, FILE, "name")
-    sender.start_session(max_body_b=max_body_b, rx_window_b=65_535)
-    return sender
-
-
-def messages_due(sender: BulkSender, now_ns: int, *, is_quiet: bool = True) -> list[XferOpen | XferData]:
-    due = []
-    while (message := sender.next_message(now_ns, is_quiet=is_quiet)) is not None:
-        due.append(message)
-    return due
-
-
-def data_due(sender: BulkSender, now_ns: int, *, is_quiet: bool = True) -> list[XferData]:
-    return [item for item in messages_due(sender, now_ns, is_quiet=is_quiet) if isinstance(item, XferData)]
-
-
-def answer(receiver: BulkReceiver, message: XferOpen | XferData) -> XferAck | XferDone | None:
-    return receiver.on_open(message) if isinstance(message, XferOpen) else receiver.on_data(message)
-
-
-def hear(sender: BulkSender, message: XferAck | XferDone | None, now_ns: int) -> None:
-    if isinstance(message, XferAck):
-        sender.on_ack(message, now_ns)
-    elif message is not None:
-        sender.on_done(message)
-
-
-def run_to_end(sender: BulkSender, receiver: BulkReceiver, start_ns: int = 0) -> None:
-    """Step both over a line that loses nothing."""
-    for now_ns in range(start_ns, start_ns + 20_000 * MS, MS):
-        for message in messages_due(sender, now_ns):
-            hear(sender, answer(receiver, message), now_ns)
-        if not sender.open_transfers:
-            return
-
-
-def outcomes(sender: BulkSender) -> list[TransferStatus]:
-    return [event.status for event in sender.take_events() if isinstance(event, TransferDone)]
 
 
 # ----- whole transfers
@@ -269,6 +216,16 @@ def test_silence_is_answered_by_asking_with_growing_patience_and_never_ends() ->
     assert sender.open_transfers == 1
 
 
+def test_an_answer_restores_the_patience_of_the_beginning() -> None:
+    sender, receiver = sender_up(noise(1000)), BulkReceiver()
+    asked = [item for step in range(700) for item in messages_due(sender, step * MS)]
+    assert len(asked) == 3
+    hear(sender, answer(receiver, asked[-1]), 700 * MS)
+    assert len(data_due(sender, 700 * MS)) == 2
+    assert messages_due(sender, 899 * MS) == []
+    assert len(messages_due(sender, 900 * MS)) == 1
+
+
 def test_a_lost_verdict_is_asked_for_and_nothing_is_sent_again() -> None:
     sender, receiver = sender_up(noise(500)), BulkReceiver()
     hear(sender, answer(receiver, messages_due(sender, 0)[0]), 0)
@@ -294,15 +251,97 @@ def test_a_receiver_that_forgot_everything_gets_everything_under_another_id() ->
     assert outcomes(sender) == [TransferStatus.OK]
 
 
+def test_a_receiver_that_forgot_what_a_late_answer_still_tells_of_is_asked_again() -> None:
+    sender, first, second = sender_up(noise(2 * BLOCK_B), max_body_b=264), BulkReceiver(), BulkReceiver()
+    [open_] = messages_due(sender, 0)
+    hear(sender, answer(first, open_), 0)
+    one, two = data_due(sender, 0)
+    hear(sender, answer(second, open_), MS)
+    hear(sender, answer(first, one), MS)
+    hear(sender, answer(second, two), MS)  # all is there, but not at one receiver
+    run_to_end(sender, second, 2 * MS)
+    assert outcomes(sender) == [TransferStatus.OK]
+    assert [item.data for item in second.take_received()] == [noise(2 * BLOCK_B)]
+
+
+@pytest.mark.parametrize(("cum", "bitmap"), [(2, 0b10), (3, 0), (3, 0b1)])
+def test_an_answer_to_asking_that_tells_of_less_than_before_leads_to_another_id(cum: int, bitmap: int) -> None:
+    sender = sender_up(noise(8 * BLOCK_B), max_body_b=264)
+    messages_due(sender, 0)
+    sender.on_ack(XferAck(1, 0, 0), MS)
+    data_due(sender, MS)
+    sender.on_ack(XferAck(1, 3 * BLOCK_B, 0b10), 2 * MS)
+    sender.on_ack(XferAck(1, cum * BLOCK_B, bitmap), 3 * MS)  # overtaken: nothing
+    asked = messages_due(sender, 500 * MS)
+    sender.on_ack(XferAck(1, cum * BLOCK_B, bitmap), 501 * MS)
+    asked += messages_due(sender, 502 * MS)
+    assert [(type(item), item.transfer_id) for item in asked] == [(XferOpen, 1), (XferOpen, 2)]
+
+
 def test_only_frames_sent_once_measure_the_round_trip() -> None:
-    sender, receiver = sender_up(noise(8 * BLOCK_B)), BulkReceiver()
+    sender, receiver = sender_up(noise(12 * BLOCK_B)), BulkReceiver()
     hear(sender, answer(receiver, messages_due(sender, 0)[0]), 50 * MS)
-    lost, second = data_due(sender, 50 * MS)
+    lost, second, _ = data_due(sender, 50 * MS)
     hear(sender, answer(receiver, second), 57 * MS)
     assert (sender.rtt.samples, sender.rtt.srtt_ns) == (1, 7 * MS)
     data_due(sender, 58 * MS)
     hear(sender, answer(receiver, lost), 99 * MS)
     assert sender.rtt.samples == 1
+
+
+def test_each_bit_of_the_bitmap_keeps_its_block_from_being_repeated() -> None:
+    for arrived in range(1, 32):
+        sender, receiver = sender_up(noise(32 * 40), max_body_b=60), BulkReceiver()
+        hear(sender, answer(receiver, messages_due(sender, 0)[0]), 0)
+        assert [len(item.data) for item in data_due(sender, 0)] == [40] * 32
+        sender.on_ack(XferAck(1, 0, 1 << (arrived - 1)), MS)
+        assert [item.offset // 40 for item in data_due(sender, MS)] == list(range(arrived))
+
+
+def test_answers_that_come_keep_the_sender_from_asking() -> None:
+    sender, receiver = sender_up(noise(32 * BLOCK_B)), BulkReceiver()
+    hear(sender, answer(receiver, messages_due(sender, 0)[0]), 0)
+    for number, message in enumerate(data_due(sender, 0)[:-1], start=1):
+        assert messages_due(sender, number * 150 * MS) == []
+        hear(sender, answer(receiver, message), number * 150 * MS)
+    assert sender.timeouts == 0
+
+
+def test_patience_grows_with_what_waits_on_the_line() -> None:
+    sender = sender_up(noise(1000), BulkRules(line_baud=115_200, quiet_line_ms=1000.0))
+    sender.count_sent(5760, 0)  # 500 ms
+    [_] = messages_due(sender, 0)
+    assert messages_due(sender, 699 * MS) == []
+    assert len(messages_due(sender, 700 * MS)) == 1
+
+
+def test_an_answer_that_was_overtaken_changes_nothing() -> None:
+    sender, receiver = sender_up(noise(100 * BLOCK_B)), BulkReceiver()
+    hear(sender, answer(receiver, messages_due(sender, 0)[0]), 0)
+    answers = [answer(receiver, message) for message in data_due(sender, 0)]
+    hear(sender, answers[5], MS)
+    sent = data_due(sender, MS)
+    hear(sender, answers[2], 2 * MS)
+    assert messages_due(sender, 2 * MS) == []
+    assert sender.take_events() == [TransferProgress(1, 24 * BLOCK_B, 100 * BLOCK_B)]
+    assert [item.offset // BLOCK_B for item in sent] == list(range(32, 56, 4))
+
+
+def test_frames_stay_full_at_the_edge_of_the_window() -> None:
+    sender, receiver = sender_up(noise(100 * BLOCK_B)), BulkReceiver()
+    hear(sender, answer(receiver, messages_due(sender, 0)[0]), 0)
+    data_due(sender, 0)
+    for cum, frames in ((1, []), (3, []), (4, [4]), (7, []), (9, [4])):
+        sender.on_ack(XferAck(1, cum * BLOCK_B, 0), MS)
+        assert [len(item.data) // BLOCK_B for item in data_due(sender, MS)] == frames
+
+
+def test_a_session_that_begins_without_an_end_of_the_one_before_is_a_new_attempt() -> None:
+    sender = sender_up(noise(1000))
+    first = messages_due(sender, 0)
+    sender.start_session(max_body_b=264, rx_window_b=4096)
+    second = messages_due(sender, 0)
+    assert [item.transfer_id for item in first + second] == [1, 2]
 
 
 # ----- sessions
@@ -449,134 +488,3 @@ def test_a_port_says_nothing_of_the_session_before() -> None:
     assert port.due(0, lambda _: b"x", is_quiet=True) == b""
     port.take(XferData(1, 0, data[:10]), 0)
     assert port.due(0, lambda _: b"x", is_quiet=True) == b""
-
-
-# ----- everything at once
-
-
-@dataclass
-class Life:
-    """One receiver from start to restart."""
-
-    receiver: BulkReceiver = field(default_factory=BulkReceiver)
-    received: list[bytes] = field(default_factory=list)
-    best: tuple[bytes | None, int] = (None, 0)
-
-
-class BulkStory(RuleBasedStateMachine):
-    """A sender, a receiver, and a line between them that does anything."""
-
-    @initialize(
-        sizes=st.lists(st.integers(0, 2500), min_size=1, max_size=3, unique=True),
-        max_body_b=st.sampled_from([60, 264, 1032]),
-    )
-    def begin(self, sizes: list[int], max_body_b: int) -> None:
-        self.max_body_b = max_body_b
-        self.datas = [noise(size_b, number) for number, size_b in enumerate(sizes)]
-        self.now_ns = 0
-        self.sender = BulkSender()
-        for data in self.datas:
-            self.sender.submit(data, FILE, "name")
-        self.lives = [Life()]
-        self.out: list[XferOpen | XferData] = []
-        self.back: list[XferAck | XferDone] = []
-        self.events: list[TransferProgress | TransferDone] = []
-        self.new_session()
-
-    def new_session(self) -> None:
-        self.lives[-1].receiver.end_session()
-        self.sender.end_session()
-        self.out.clear()
-        self.back.clear()
-        self.sender.start_session(max_body_b=self.max_body_b, rx_window_b=4096)
-
-    @rule(is_quiet=st.booleans(), count=st.integers(1, 10))
-    def send(self, is_quiet: bool, count: int) -> None:
-        self.now_ns += MS
-        for _ in range(count):
-            message = self.sender.next_message(self.now_ns, is_quiet=is_quiet)
-            if message is None:
-                break
-            self.out.append(message)
-
-    @rule(count=st.integers(1, 10))
-    def arrive(self, count: int) -> None:
-        life = self.lives[-1]
-        for message in self.out[:count]:
-            told = answer(life.receiver, message)
-            if told is not None:
-                self.back.append(told)
-        del self.out[:count]
-        life.received += [item.data for item in life.receiver.take_received()]
-
-    @rule(count=st.integers(1, 10))
-    def answers_arrive(self, count: int) -> None:
-        for message in self.back[:count]:
-            hear(self.sender, message, self.now_ns)
-        del self.back[:count]
-        self.events += self.sender.take_events()
-
-    @precondition(lambda self: self.out)
-    @rule(data=st.data(), fate=st.sampled_from(["drop", "double", "first", "last"]))
-    def disturb_out(self, data: st.DataObject, fate: str) -> None:
-        disturb(self.out, data.draw(st.integers(0, len(self.out) - 1)), fate)
-
-    @precondition(lambda self: self.back)
-    @rule(data=st.data(), fate=st.sampled_from(["drop", "double", "first", "last"]))
-    def disturb_back(self, data: st.DataObject, fate: str) -> None:
-        disturb(self.back, data.draw(st.integers(0, len(self.back) - 1)), fate)
-
-    @rule(delay_ms=st.integers(1, 700))
-    def wait(self, delay_ms: int) -> None:
-        self.now_ns += delay_ms * MS
-
-    @rule()
-    def restart_session(self) -> None:
-        self.new_session()
-
-    @rule()
-    def restart_receiver(self) -> None:
-        self.lives.append(Life())
-
-    @invariant()
-    def nothing_wrong_is_received_and_nothing_twice_in_one_life(self) -> None:
-        for life in getattr(self, "lives", []):
-            assert life.received == [data for data in self.datas if data in life.received]
-
-    @invariant()
-    def progress_of_a_receiver_never_goes_back(self) -> None:
-        for life in getattr(self, "lives", [])[-1:]:
-            progress = life.receiver.progress
-            if progress is not None:
-                size_b = progress[1]
-                which = next(data for data in self.datas if len(data) == size_b)
-                assert which != life.best[0] or progress[0] >= life.best[1]
-                life.best = (which, progress[0])
-
-    def teardown(self) -> None:
-        if not hasattr(self, "sender"):
-            return
-        for _ in range(5000):
-            self.send(is_quiet=True, count=10)
-            self.arrive(count=1000)
-            self.answers_arrive(count=1000)
-            self.now_ns += 5 * MS
-            if not self.sender.open_transfers:
-                break
-        done = [event for event in self.events if isinstance(event, TransferDone)]
-        assert done == [TransferDone(number, TransferStatus.OK) for number in range(1, len(self.datas) + 1)]
-        assert {data for life in self.lives for data in life.received} == set(self.datas)
-
-
-def disturb(line: list[XferOpen | XferData] | list[XferAck | XferDone], at: int, fate: str) -> None:
-    message = line[at]
-    if fate in {"drop", "first", "last"}:
-        del line[at]
-    if fate == "first":
-        line.insert(0, message)  # type: ignore[arg-type]  # what came from the list fits the list
-    elif fate in {"last", "double"}:
-        line.append(message)  # type: ignore[arg-type]  # the same
-
-
-TestBulkStory = BulkStory.TestCase
-TestBulkStory.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
