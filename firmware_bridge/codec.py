@@ -107,18 +107,18 @@ def _checked(layout: Layout, encode: _Encode, decode: _Decode) -> tuple[_Encode,
         return encode, decode
     rules = ", ".join(layout.rules)
 
-    def encode_checked(message: Message) -> bytes:
+    def _encode_checked(message: Message) -> bytes:
         if not holds(message):
             raise ValueError(f"{message} breaks {rules}")
         return encode(message)
 
-    def decode_checked(payload: bytes) -> Message:
+    def _decode_checked(payload: bytes) -> Message:
         message = decode(payload)
         if not holds(message):
             raise ValueError(f"{message} breaks {rules}")
         return message
 
-    return encode_checked, decode_checked
+    return _encode_checked, _decode_checked
 
 
 def _compile(layout: Layout) -> tuple[_Encode, _Decode]:
@@ -174,7 +174,7 @@ def _compile_items(layout: Layout, item: ItemLayout) -> tuple[_Encode, _Decode]:
         values.insert(count_at, len(items))
         return packer(len(items)).pack(*values, *pack(items))
 
-    def decode(payload: bytes) -> Message:
+    def _decode(payload: bytes) -> Message:
         values: list[Any] = list(head.unpack_from(payload))
         count = values.pop(count_at)
         if len(payload) != size_b + count * row_b:
@@ -183,7 +183,7 @@ def _compile_items(layout: Layout, item: ItemLayout) -> tuple[_Encode, _Decode]:
             values[index] = enum(values[index])
         return cls(*values, unpack(row.iter_unpack(memoryview(payload)[size_b:])))
 
-    return encode, decode
+    return encode, _decode
 
 
 def _specs(layout: Layout) -> list[MessageSpec]:

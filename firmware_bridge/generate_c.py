@@ -255,7 +255,7 @@ def _conditions(table: Table, field: Field) -> Iterator[str]:
                 yield _between(f"m->{field.name}", field, lowest, highest)
             enum = table.enum(field.ref)
             if enum is not None:
-                yield _member(f"m->{field.name}", enum)
+                yield from _member(field, enum)
 
 
 def _between(value: str, field: Field, lowest: int, highest: int) -> str:
@@ -266,12 +266,16 @@ def _between(value: str, field: Field, lowest: int, highest: int) -> str:
     return " && ".join(low + high)
 
 
-def _member(value: str, enum: EnumRow) -> str:
-    numbers = sorted(one.number for one in enum.values)
+def _member(field: Field, enum: EnumRow) -> Iterator[str]:
+    """Yield what the range of the field does not refuse before."""
+    value, numbers = f"m->{field.name}", sorted(one.number for one in enum.values)
+    if set(numbers).issuperset(range(field.low, field.high + 1)):
+        return
     if numbers != list(range(numbers[0], numbers[-1] + 1)):
-        return " || ".join(f"{value} == {number}u" for number in numbers)
-    low = [f"{value} >= {numbers[0]}u"] if numbers[0] else []
-    return " && ".join([*low, f"{value} <= {numbers[-1]}u"])
+        yield " || ".join(f"{value} == {number}u" for number in numbers)
+    else:
+        low = [f"{value} >= {numbers[0]}u"] if numbers[0] else []
+        yield " && ".join([*low, f"{value} <= {numbers[-1]}u"])
 
 
 def _pack(table: Table, name: str, row: MessageRow) -> list[str]:
@@ -283,8 +287,8 @@ def _pack(table: Table, name: str, row: MessageRow) -> list[str]:
     if tail is None:
         return [*lines, f"    return {row.head_b}u;"]
     if tail.base == "rest":
-        lines += [f"    if (m->{tail.name}_len != 0)"]
-        lines += [f"        memcpy(out + {row.head_b}, m->{tail.name}, m->{tail.name}_len);"]
+        copy = f"memcpy(out + {row.head_b}, m->{tail.name}, m->{tail.name}_len);"
+        lines += [f"    {copy}"] if tail.low else [f"    if (m->{tail.name}_len != 0)", f"        {copy}"]
         return [*lines, f"    return (size_t){row.head_b}u + m->{tail.name}_len;"]
     item_b = table.item(tail.ref).size_b
     lines += [f"    for (i = 0; i < m->{tail.name}_n; i++)"]

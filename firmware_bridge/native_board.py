@@ -97,7 +97,10 @@ class NativeBoard:
     def feed(self, data: bytes, now_ns: int) -> None:
         """Take bytes from the host; never raises on any bytes."""
         self._offer_verdicts()
+        session = self._lib.session(self._memory)
         self._lib.feed(self._memory, data, len(data), self.tick_at(now_ns), self.encoder_at(now_ns) & _U32)
+        if session != self._lib.session(self._memory):
+            self._verdicts.clear()  # they speak of objects of a host that is gone
         self._record()
 
     def advance(self, now_ns: int) -> None:
@@ -126,7 +129,7 @@ class NativeBoard:
             LinkStateError: no session is open.
             MessageError: a value is out of range.
         """
-        if not self._lib.is_in_session(self._memory):
+        if not self._lib.session(self._memory):
             raise LinkStateError(f"verdict on object {verdict.object_id}: no host has opened a session")
         encode_payload(verdict)
         self._verdicts.append(verdict)
@@ -197,7 +200,7 @@ class _Library:
             "take_records": (size, (memory, ctypes.POINTER(ctypes.c_void_p))),
             "state": (u32, (memory,)),
             "feeder": (u32, (memory,)),
-            "is_in_session": (ctypes.c_int, (memory,)),
+            "session": (u32, (memory,)),
             "now": (i64, (memory,)),
         }
         functions = {}
@@ -215,7 +218,7 @@ class _Library:
         self.push_verdict = functions["push_verdict"]
         self.state = functions["state"]
         self.feeder = functions["feeder"]
-        self.is_in_session = functions["is_in_session"]
+        self.session = functions["session"]
         self.now = functions["now"]
         self._take_output = functions["take_output"]
         self._take_records = functions["take_records"]

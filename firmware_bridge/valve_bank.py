@@ -128,13 +128,16 @@ class ValveBank:
         if parts is None:
             return EjectReason.DUTY_LIMIT
         self.fired_count += 1
-        if event.reason is None and any(part.has_met for part in parts):
-            return EjectReason.MERGED
-        return event.reason
+        if event.reason is not None:
+            return event.reason
+        if event.pulse_ticks > self.max_pulse_ticks:
+            return EjectReason.PULSE_CLAMPED
+        return EjectReason.MERGED if any(part.has_met for part in parts) else None
 
     def _open(self, event: ScheduledEvent) -> list[_Part] | None:
         valves = [event.first_valve + bit for bit in range(event.mask.bit_length()) if event.mask >> bit & 1]
-        parts = [self._part_of(valve, event.tick, event.tick + event.pulse_ticks) for valve in valves]
+        stop = event.tick + min(event.pulse_ticks, self.max_pulse_ticks)  # may be less than when it was taken
+        parts = [self._part_of(valve, event.tick, stop) for valve in valves]
         if not self._is_within_limits(valves, parts, event.tick):
             return None
         for valve, part in zip(valves, parts, strict=True):
@@ -144,11 +147,11 @@ class ValveBank:
 
     def _part_of(self, valve: int, start: int, stop: int) -> _Part:
         """Return the part of [start, stop) that the valve's pulse and pause limits allow."""
-        until = self._until[valve]
-        if start >= until + self.min_off_ticks:
+        since, until = self._since[valve], self._until[valve]
+        is_open = since < until and start <= until  # or will be, at the end of its pause
+        if not is_open and start >= until + self.min_off_ticks:
             return _Part(start, stop, stop - start, has_met=False)
-        if start <= until:  # still open: the union, cut at the longest pulse
-            since = self._since[valve]  # ahead of now while the valve waits for the end of its pause
+        if is_open:  # the union, cut at the longest pulse
             start, stop = max(start, since), min(stop, since + self.max_pulse_ticks)
             return _Part(start, max(start, stop), max(stop - until, 0), has_met=True)
         start = until + self.min_off_ticks  # closed too recently: open once the pause is over

@@ -13,6 +13,7 @@
 #define SEL_CONTROL_PAYLOAD 246 /* EJECT_EXC with 35 reports */
 #define SEL_RTO_MIN_NS 5000000
 #define SEL_RTO_MAX_NS 50000000
+#define SEL_MAX_DOUBLINGS 6
 
 struct sel_control_item {
     int64_t sent_ns;
@@ -93,7 +94,7 @@ static inline void sel_control_restart_timer(struct sel_control *c, int64_t now_
 
     rto_ns = rto_ns < SEL_RTO_MIN_NS ? SEL_RTO_MIN_NS : rto_ns;
     rto_ns = rto_ns > SEL_RTO_MAX_NS ? SEL_RTO_MAX_NS : rto_ns;
-    rto_ns <<= c->timeouts < 6 ? c->timeouts : 6; /* the controller never gives up: its watchdog decides */
+    rto_ns <<= c->timeouts; /* the controller never gives up: its watchdog decides */
     c->deadline_ns = now_ns + (rto_ns > SEL_RTO_MAX_NS ? SEL_RTO_MAX_NS : rto_ns);
 }
 
@@ -132,7 +133,7 @@ static inline void sel_control_due(struct sel_control *c, int64_t now_ns, uint8_
     uint8_t limit = c->credit < 1 ? 1 : c->credit, i;
 
     if (c->has_deadline && now_ns >= c->deadline_ns) {
-        c->timeouts = (uint8_t)(c->timeouts < 255 ? c->timeouts + 1 : 255);
+        c->timeouts = (uint8_t)(c->timeouts + (c->timeouts < SEL_MAX_DOUBLINGS));
         c->must_resend = 1;
     }
     *first = c->must_resend ? 0 : c->flying;

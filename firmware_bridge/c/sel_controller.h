@@ -33,7 +33,8 @@ struct sel_io {
     void (*send)(void *ctx, const uint8_t *wire, size_t n);
     /* The self-test's sensing of one valve; null where there is none. */
     void (*measure)(void *ctx, uint16_t valve, uint16_t *coil_ma, uint16_t *open_us);
-    /* The next verdict for the host: 1 and *out, or 0; null where no inspection is connected. */
+    /* The next verdict for the host: 1 and *out, or 0; null where no inspection is connected. Those that wait when a
+     * session begins are taken and forgotten: they speak of objects of a host that is gone. */
     int (*next_verdict)(void *ctx, struct sel_verdict *out);
     /* Where a transfer's bytes go; null where none is taken. `transfer` is told when one has arrived well. */
     const struct sel_bulk_store *store;
@@ -450,6 +451,10 @@ static inline void sel_flush(struct sel_controller *c)
 
 static inline void sel_start_session(struct sel_controller *c, const struct sel_hello *hello)
 {
+    struct sel_verdict forgotten;
+
+    while (c->io.next_verdict != NULL && c->io.next_verdict(c->io.ctx, &forgotten))
+        ;
     c->past_epoch = c->host_epoch;
     c->has_past = c->has_host;
     c->host_epoch = hello->host_epoch;

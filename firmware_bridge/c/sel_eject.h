@@ -238,14 +238,15 @@ static inline void sel_queue_remove(struct sel_eject *e, uint16_t at)
 static inline struct sel_part sel_part_of(const struct sel_eject *e, uint16_t valve, int64_t start, int64_t stop)
 {
     const struct sel_valve *v = &e->valves[valve];
+    int is_open = v->since < v->until && start <= v->until; /* or will be, at the end of its pause */
     struct sel_part part = {start, stop, 0, 0};
 
-    if (start >= v->until + e->limits.min_off) {
+    if (!is_open && start >= v->until + e->limits.min_off) {
         part.extra = (int32_t)(stop - start);
         return part;
     }
     part.has_met = 1;
-    if (start <= v->until) { /* still open: the union, cut at the longest pulse; `since` may lie ahead in a pause */
+    if (is_open) { /* the union, cut at the longest pulse */
         part.start = sel_max(start, v->since);
         stop = sel_min(stop, v->since + e->limits.max_pulse);
         part.extra = (int32_t)sel_max(stop - v->until, 0);
@@ -323,6 +324,7 @@ static inline void sel_observe(const struct sel_eject *e, int64_t evid, const ui
 static inline int sel_open(struct sel_eject *e, int64_t evid, int64_t tick, uint16_t first_valve, uint32_t mask,
                            uint16_t pulse)
 {
+    int64_t stop = tick + sel_min(pulse, e->limits.max_pulse); /* the limit may be lower than when it was taken */
     uint16_t valves[32];
     struct sel_part parts[32];
     int n = 0, has_met = 0, i;
@@ -331,7 +333,7 @@ static inline int sel_open(struct sel_eject *e, int64_t evid, int64_t tick, uint
         if ((mask >> i & 1u) == 0)
             continue;
         valves[n] = (uint16_t)(first_valve + i);
-        parts[n] = sel_part_of(e, valves[n], tick, tick + pulse);
+        parts[n] = sel_part_of(e, valves[n], tick, stop);
         has_met |= parts[n].has_met;
         n++;
     }
@@ -350,6 +352,8 @@ static inline void sel_fire(struct sel_eject *e, const struct sel_event *event)
 
     if (result < 0)
         reason = SEL_EJECT_REASON_DUTY_LIMIT;
+    else if (reason == SEL_NO_REASON && event->pulse > e->limits.max_pulse)
+        reason = SEL_EJECT_REASON_PULSE_CLAMPED;
     else if (reason == SEL_NO_REASON && result > 0)
         reason = SEL_EJECT_REASON_MERGED;
     e->fired += result >= 0;

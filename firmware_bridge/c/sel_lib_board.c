@@ -7,7 +7,7 @@
 #include "sel_controller.h"
 
 #define OUTPUT_LIMIT (1u << 20) /* nobody reads: drop rather than grow without end */
-#define MAX_RECORDS (33u * SEL_SLOTS) /* one call fires at most SEL_SLOTS events of at most 32 runs each */
+#define MAX_RECORDS (33u * SEL_SLOTS) /* SEL_SLOTS events of at most 32 runs each, and some to spare */
 #define VERDICTS 16u
 #define MAX_TRANSFER_B (1u << 20)
 
@@ -56,7 +56,8 @@ static void on_pulse(void *ctx, int64_t evid, uint16_t first_valve, uint16_t cou
     struct sel_lib_board *board = ctx;
     struct sel_lib_record record = {evid, open_tick, close_tick, first_valve, count, {0}};
 
-    board->records[board->n_records++] = record;
+    if (board->n_records < MAX_RECORDS) /* more only where the bytes of one call arm, fire and stop again and again */
+        board->records[board->n_records++] = record;
 }
 
 static void on_cut(void *ctx, int64_t tick)
@@ -209,9 +210,10 @@ uint32_t sel_lib_board_feeder(const struct sel_lib_board *board)
     return sel_controller_feeder(&board->core);
 }
 
-int sel_lib_board_is_in_session(const struct sel_lib_board *board)
+/* The epoch of the host whose session is open; 0, which is none, without one. */
+uint32_t sel_lib_board_session(const struct sel_lib_board *board)
 {
-    return board->core.epoch8 != 0;
+    return board->core.host_epoch;
 }
 
 int64_t sel_lib_board_now(const struct sel_lib_board *board)

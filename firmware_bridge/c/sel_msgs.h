@@ -1078,8 +1078,6 @@ static inline int sel_is_valid_set_state(const struct sel_set_state *m)
 {
     if (!(m->state >= 1u && m->state <= 3u))
         return 0;
-    if (!(m->state <= 4u))
-        return 0;
     if (!(m->reason <= 3u))
         return 0;
     return 1;
@@ -1380,8 +1378,7 @@ static inline size_t sel_pack_xfer_data(uint8_t *out, const struct sel_xfer_data
         return 0;
     sel_put_u32(out, m->transfer_id);
     sel_put_u64(out + 4, m->offset);
-    if (m->data_len != 0)
-        memcpy(out + 12, m->data, m->data_len);
+    memcpy(out + 12, m->data, m->data_len);
     return (size_t)12u + m->data_len;
 }
 

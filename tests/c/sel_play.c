@@ -8,13 +8,13 @@
  *            | 'p' evid i64, open i64, close i64, first u16, count u16 valves planned to be open
  *            | 'c' tick i64                                            every valve closes
  *            | 't' size u32, bytes                                     a transfer has arrived
- *            | 's' state u8, feeder u16, pending u16, now i64, next i64, open u32     after each call of the controller
+ *            | 's' state u8, feeder u16, pending u16, now i64, next i64, open u32     after I, F, A and T
  *            | 'k' size u32, bytes                                     what K and R give
  *
- * Ops: I power on (n_valves u16, slots u16, boot_id u32, uid 12, is_bare u8: without sensing, inspection, store and
- * observer), D a sensor's reading (valve u16, coil_ma u16, open_us u16), F feed, A advance, T trigger (frame u32, enc
- * u32), V a verdict of the inspection (12), P power off, K type u8 and a payload to be packed again, R how many messages
- * all of whose bytes are the one that is given cannot be packed.
+ * Ops: I power on (n_valves u16, slots u16, boot_id u32, uid 12, bare u8: not 0 without sensing, inspection and
+ * observer, 1 also without a store), D a sensor's reading (valve u16, coil_ma u16, open_us u16), F feed, A advance,
+ * T trigger (frame u32, enc u32), V a verdict of the inspection (12), P power off, K type u8 and a payload to be packed
+ * again, R how many messages all of whose bytes are the one that is given cannot be packed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +159,7 @@ static void power_on(struct player *p, const uint8_t *bytes)
     p->settings.fw_minor = 1;
     p->store = store;
     p->io = bytes[20] ? bare : io;
+    p->io.store = bytes[20] == 1 ? NULL : &p->store;
     p->taken = p->given;
     sel_controller_init(&p->core, &p->settings, &p->io);
 }
@@ -181,7 +182,12 @@ static void repack(const struct call *call)
 {
     uint8_t out[1100];
 
-    put_sized('k', out, sel_repack(call->bytes[0], call->bytes + 1, call->size - 1, out));
+    int verdict = sel_payload_verdict(call->bytes[0], call->bytes + 1, call->size - 1);
+    size_t n = sel_repack(call->bytes[0], call->bytes + 1, call->size - 1, out);
+
+    if ((verdict == 1) != (n != 0) || (verdict == -1) != (sel_delivery_of(call->bytes[0]) == SEL_DELIVERY_NONE))
+        abort();
+    put_sized('k', out, n);
 }
 
 /* With every byte 0 or 0xFF no length leads to a pointer that is followed. */
@@ -229,10 +235,12 @@ static void refuse(uint8_t fill)
     TRY(feeder_set, (void)0);
     TRY(verdict, (void)0);
     TRY(xfer_open, (void)0);
+    TRY(xfer_open, (m.kind = 0, m.block_b = 1));
     TRY(xfer_data, (void)0);
     TRY(xfer_ack, (void)0);
     TRY(xfer_done, (void)0);
     TRY(log, (void)0);
+    TRY(log, m.level = 0);
     TRY(error, (void)0);
     put_sized('k', &refused, 1);
 }
@@ -279,7 +287,7 @@ static void obey(struct player *p, const struct call *call)
         return;
     case 'P':
         sel_controller_power_off(&p->core, call->tick, call->enc);
-        break;
+        return;
     case 'K':
         repack(call);
         return;
