@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import pytest
-from board_scripts import Player, Script, ToldBoard, assert_plays_alike, play
+from board_scripts import Player, Script, ToldBoard, compared_answers, play
 from board_stories import Story
 from bridge_vectors import Vector
 from c_programs import SANITIZED, STRICT, compile_c, needs_compiler, needs_gcov, needs_sanitizers
@@ -294,7 +294,8 @@ def sanitized(folder: Path) -> Path:
 @needs_sanitizers
 def test_a_build_with_sanitizers_answers_as_the_library_and_finds_nothing(sanitized: Path) -> None:
     boards = [tell_story(seed, NativeBoard(story_settings(seed))) for seed in range(100, 116)]
-    assert_plays_alike(sanitized, [*boards, *(tell(NativeBoard()) for tell in STORIES)])
+    stories = [*boards, *(tell(NativeBoard()) for tell in STORIES)]
+    assert compared_answers(sanitized, stories) > 1000
 
 
 @needs_sanitizers
@@ -365,7 +366,7 @@ def test_stories_and_vectors_reach_every_line_and_nearly_every_branch(tmp_path: 
     settings = [story_settings(seed, max_body_b=264) for seed in range(200, 212)]
     boards = [tell_story(seed, VirtualBoard(row)) for seed, row in enumerate(settings)]
     small = BoardSettings(max_body_b=264)
-    assert_plays_alike(program, [*boards, *(tell(VirtualBoard(small)) for tell in STORIES)])
+    assert compared_answers(program, [*boards, *(tell(VirtualBoard(small)) for tell in STORIES)]) > 0
     assert_is_bare(program)
     script, expected = vector_script()
     assert expected == repacked(play(program, script))
@@ -395,7 +396,7 @@ def test_every_header_compiles_alone_with_its_own_limits(folder: Path) -> None:
     sources = [folder / f"alone_{Path(header).stem}.c" for header in HEADERS]
     for header, source in zip(HEADERS, sources, strict=True):
         source.write_text(f'#include "{header}"\n', encoding="ascii")
-    compile_each([*sources, C_FOLDER / "sel_board.c"], folder, "-O0", "-fkeep-inline-functions")
+    assert complaints([*sources, C_FOLDER / "sel_board.c"], folder, "-O0", "-fkeep-inline-functions") == ""
 
 
 @pytest.mark.parametrize("level", ["-O2", "-Os"])
@@ -403,21 +404,20 @@ def test_every_function_compiles_without_a_warning(folder: Path, level: str) -> 
     """Some warnings need the optimizer, which must not drop what is not called."""
     source = folder / "whole.c"
     source.write_text("".join(f'#include "{header}"\n' for header in HEADERS), encoding="ascii")
-    compile_each([source], folder, level, "-fkeep-inline-functions")
+    assert complaints([source], folder, level, "-fkeep-inline-functions") == ""
 
 
 def test_the_headers_compile_for_32_bits(folder: Path) -> None:
     source = folder / "wide.c"
     source.write_text("#include <stdint.h>\n#include <string.h>\nint main(void) { return 0; }\n", encoding="ascii")
-    try:
-        compile_each([source], folder, "-m32")
-    except subprocess.CalledProcessError:
+    if complaints([source], folder, "-m32"):
         pytest.skip("this compiler has no headers for -m32")
     source.write_text('#include "sel_controller.h"\n#include "sel_repack.h"\n', encoding="ascii")
-    compile_each([source], folder, "-m32", "-O2", "-fkeep-inline-functions")
+    assert complaints([source], folder, "-m32", "-O2", "-fkeep-inline-functions") == ""
 
 
-def compile_each(sources: Sequence[Path], folder: Path, *flags: str) -> None:
-    """Compile each for itself, in one run of the compiler."""
+def complaints(sources: Sequence[Path], folder: Path, *flags: str) -> str:
+    """Compile each for itself, in one run of the compiler, and return what it says about them."""
     command = [COMPILER, *STRICT, *flags, "-c", "-I", str(C_FOLDER), *map(str, sources)]
-    subprocess.run(command, check=True, cwd=folder, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, timeout=60)
+    return done.stderr or ("" if done.returncode == 0 else f"exit {done.returncode}")
