@@ -5,18 +5,21 @@ import itertools
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware_bridge.board import Board, BoardSettings
+from firmware_bridge.board_choice import open_board
 from firmware_bridge.clock import ManualClock
 from firmware_bridge.config_keys import DEFAULT_CONFIG, ConfigKey
 from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
 from firmware_bridge.link_events import EjectEvent, EjectOutcome
-from firmware_bridge.messages import BoardState
+from firmware_bridge.messages import BoardState, Status
+from firmware_bridge.native_build import is_native_available
 from firmware_bridge.pulse_recorder import FiredPulse
-from firmware_bridge.board import BoardSettings
 from firmware_bridge.virtual_board import VirtualBoard
 
 MS = 1_000_000
@@ -71,7 +74,7 @@ class Story:
 
     def __init__(self, seed: int, weather: Weather) -> None:
         self.rng = random.Random(seed)
-        self.board = VirtualBoard(BoardSettings(n_valves=N_VALVES, tick_offset=2**32 - 400_000, drift_ppm=70))
+        self.board: Board = VirtualBoard(BoardSettings(n_valves=N_VALVES, tick_offset=2**32 - 400_000, drift_ppm=70))
         self.clock = ManualClock()
         self.weather = weather
         self.sent: dict[tuple[int, int], EjectEvent] = {}  # (host, evid)
@@ -85,10 +88,14 @@ class Story:
         """The host before this one died without a word."""
         self.host_number += 1
         self.core = LinkCore(LinkSettings(), epoch_seed=self.host_number + 1)
-        self.to_board = Line(self.weather, self.rng)
-        self.to_host = Line(self.weather, self.rng)
+        self.start_lines()
         self.has_asked = False
         self.core.open_session(self.clock.monotonic_ns())
+
+    def start_lines(self) -> None:
+        """What was under way is lost with the host."""
+        self.to_board = Line(self.weather, self.rng)
+        self.to_host = Line(self.weather, self.rng)
 
     def step(self, events_per_ms: int) -> None:
         self.clock.advance_ns(MS)
@@ -98,6 +105,9 @@ class Story:
         self.to_board.send(self.core.step(now_ns), now_ms)
         self.step_board()
         self.to_host.send(self.board.take_output(), now_ms)
+        self.hear()
+
+    def hear(self) -> None:
         for event in self.core.take_events():
             if isinstance(event, EjectOutcome):
                 self.outcomes[self.host_number, event.evid] += 1
@@ -119,13 +129,12 @@ class Story:
             core.want_armed(is_wanted=True, now_ns=now_ns)
             self.has_asked = True
         elif core.is_armed:
-            events = [self._event(now_ns) for _ in range(events_per_ms)]
-            self.sent.update(
-                {
-                    (self.host_number, evid): event
-                    for evid, event in zip(core.eject(events, now_ns), events, strict=True)
-                }
-            )
+            self.eject(events_per_ms, now_ns)
+
+    def eject(self, count: int, now_ns: int) -> None:
+        events = [self._event(now_ns) for _ in range(count)]
+        for evid, event in zip(self.core.eject(events, now_ns), events, strict=True):
+            self.sent[self.host_number, evid] = event
 
     def _event(self, now_ns: int) -> EjectEvent:
         ahead = self.rng.randint(8000, 30_000)
@@ -192,6 +201,96 @@ def test_laws_hold_in_any_weather_with_hosts_that_die(seed: int, weather: Weathe
         story.step(events_per_ms=3)
     story.finish()
     assert_laws(story, last_host_only=restart_ms is not None)
+
+
+class MassStory(Story):
+    """Many events: the product's host and the fastest board there is, and only what counts is kept.
+
+    Each event has one valve of thousands, so that pulses hardly meet; frames under way outlive the host that sent them.
+    """
+
+    def __init__(self, seed: int, weather: Weather) -> None:
+        self.to_board = Line(weather, random.Random(seed))
+        self.to_host = Line(weather, random.Random(seed + 1))
+        super().__init__(seed, weather)
+        self.board = open_board(BoardSettings(n_valves=4096, tick_offset=2**32 - 400_000, drift_ppm=70))
+        self.sent_events = self.ended_events = 0
+        self.missed: list[EjectOutcome] = []
+        self.fired_ids: list[int] = []
+        self.duplicates = 0
+
+    def start_lines(self) -> None:
+        """Keep the lines: they know nothing of hosts."""
+
+    def run(self, events: int, *, restart_ms: int | None = None) -> None:
+        """Send that many, 20 a millisecond, with a new host now and then, and wait until all is over."""
+        for ms in itertools.count(1):
+            if self.sent_events >= events:
+                break
+            self.step(20)
+            if restart_ms is not None and ms % restart_ms == 0:
+                self.start_host()
+        for _ in range(600):
+            self.step(0)
+
+    def step_board(self) -> None:
+        super().step_board()
+        self.fired_ids += [pulse.evid for pulse in self.fired]
+        self.fired.clear()
+
+    def hear(self) -> None:
+        for event in self.core.take_events():
+            if isinstance(event, EjectOutcome):
+                self.ended_events += 1
+                if not event.has_fired:
+                    self.missed.append(event)
+            elif isinstance(event, Status):
+                self.duplicates = event.dup
+
+    def eject(self, count: int, now_ns: int) -> None:
+        self.sent_events += count
+        earliest, draw = self.core.tick_at(now_ns) + 8000, self.rng.random
+        events = [
+            EjectEvent((earliest + int(draw() * 22_000)) % 2**32, int(draw() * 4096), 1, 500) for _ in range(count)
+        ]
+        self.core.eject(events, now_ns)
+
+
+# A million in all, in parts for workers to share; the pure-Python board is slower.
+PARTS: Final = range(1, 5)
+PART_EVENTS: Final = 250_000 if is_native_available() else 25_000
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_of_a_million_events_at_1_percent_loss_no_more_than_10_are_missed(part: int) -> None:
+    """Lead 8 to 30 ms, loss both ways. Missed is what the host does not take for fired."""
+    story = MassStory(10 * part, Weather(loss=0.01, delay_ms=1))
+    story.run(PART_EVENTS)
+    assert story.ended_events == story.sent_events >= PART_EVENTS
+    assert len(story.missed) <= 1e-5 * PART_EVENTS
+    assert len(story.fired_ids) >= story.sent_events - len(story.missed)
+    assert story.duplicates > 0  # some batches were lost or their acknowledgements were
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_of_a_million_events_none_fires_twice_in_a_storm_with_hosts_that_die(part: int) -> None:
+    story = MassStory(10 * part, Weather(loss=0.1, double=0.1, corrupt=0.01, delay_ms=12))
+    story.run(PART_EVENTS, restart_ms=700)
+    assert story.host_number > PART_EVENTS // 50_000
+    assert len(story.fired_ids) == len(set(story.fired_ids))
+    assert 0.5 * story.sent_events < len(story.fired_ids) <= story.sent_events
+
+
+def test_a_board_that_forgets_what_it_has_seen_is_caught() -> None:
+    """The count sees double fires: it finds those of a board whose memory is cleared a hundred times a second."""
+    story = MassStory(1, Weather(loss=0.1, double=0.1, delay_ms=12))
+    board = VirtualBoard(story.board.settings)
+    story.board = board
+    while story.sent_events < 5000:
+        for _ in range(10):
+            story.step(20)
+        board._desk.window._seen = 0
+    assert len(story.fired_ids) > len(set(story.fired_ids)) + 100
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.01, 0.05])

@@ -292,8 +292,12 @@ static void note_events(const struct sel_frame *frame, int64_t base, int is_firi
         LAW(is_after || !h.is_split || !is_seen(evid) || id->flags & (JUDGED | CANCELLED));
         if (frame->type == SEL_TYPE_EJECT_CANCEL) {
             id->flags |= CANCELLED;
-        } else if (!is_after && (id->flags & JUDGED) == 0 && !is_seen(evid)) {
-            id->flags = (uint8_t)((id->flags & ~MAY_FIRE) | MENTIONED | (is_firing ? MAY_FIRE : 0));
+        } else if (!h.is_split) {
+            id->flags |= MENTIONED;
+        } else if (!is_after && (id->flags & JUDGED) == 0) { /* what a cancellation used up is no event any more */
+            id->flags = (uint8_t)(id->flags & ~(MENTIONED | MAY_FIRE));
+            if (!is_seen(evid))
+                id->flags = (uint8_t)(id->flags | MENTIONED | (is_firing ? MAY_FIRE : 0));
         } else if (is_after && (id->flags & (MENTIONED | JUDGED)) == MENTIONED && is_seen(evid)) {
             id->flags |= JUDGED;
             id->session = h.session;
