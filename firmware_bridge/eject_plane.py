@@ -296,7 +296,10 @@ class EjectPlane:
         return self.rtt.timeout_ns(_REPEAT_MIN_NS, _REPEAT_MAX_NS)
 
     def _is_repeat_due(self, flight: _Flight, now_ns: int) -> bool:
-        return now_ns - flight.sent_ns >= self._repeat_after_ns()
+        """Wait for the answer; near the deadline only as long as answers usually take, or half of the time left."""
+        usual_ns = max(self.rtt.srtt_ns + self.rtt.var_ns, _REPEAT_MIN_NS)
+        patience_ns = max((flight.deadline_ns - now_ns) // 2, usual_ns)
+        return now_ns - flight.sent_ns >= min(self._repeat_after_ns(), patience_ns)
 
     def _recalls_due(self, now_ns: int) -> list[EjectBatch | EjectMask | EjectCancel]:
         self._recalls = [recall for recall in self._recalls if recall.deadline_ns >= now_ns]
