@@ -1,9 +1,11 @@
 """Every message keeps its layout: round trips, refusals, golden bytes."""
 
+import itertools
 import json
 import zlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from bridge_messages import MESSAGES, golden_messages, golden_rows
 from hypothesis import given
@@ -32,6 +34,25 @@ def test_golden_bytes_decode_to_their_message(row: dict[str, str]) -> None:
     assert (epoch8, seq, message) == (frame.epoch8, frame.seq, decode_payload(frame.type, frame.payload))
 
 
+def wrong_types(message: m.Message) -> list[str]:
+    """Return the fields whose values are not of the declared type; IntEnum(3) == 3 does not tell."""
+    wrong = []
+    for field in msgspec.structs.fields(message):
+        value = getattr(message, field.name)
+        if isinstance(value, tuple):
+            wrong += [name for item in value for name in wrong_types(item)]
+        elif not isinstance(value, field.type):
+            wrong.append(f"{type(message).__name__}.{field.name}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", golden_messages())
+def test_numbers_with_a_name_come_back_with_it(name: str) -> None:
+    to_host, _, _, message = golden_messages()[name]
+    again = decode_payload(message_type(message, to_host=to_host), encode_payload(message))
+    assert wrong_types(again) == []
+
+
 def test_golden_bytes_cover_the_whole_table() -> None:
     kinds = {message_type(message, to_host=to_host) for to_host, _, _, message in golden_messages().values()}
     assert set(MESSAGE_TABLE) == kinds
@@ -44,6 +65,50 @@ def test_vectors_of_the_specification() -> None:
     assert wires["CLOCK_REQ"] == "04035a02090403020162b4d5e900"
     assert wires["EJECT_BATCH"] == "04105a0303e80301010324f402020101061120dc05fa0108018403f9aac31c00"
     assert encode_frame(0x50, 0, 0, bytes(8)).hex() == "02500101010101010101010105639cae4700"
+
+
+def test_numbers_that_travel_never_change() -> None:
+    """A controller that was built years ago has them in its ROM; each list is in the order of the numbers."""
+    from_0 = {
+        m.BoardState: "BOOT SAFE IDLE ARMED DEGRADED",
+        m.StateReason: "UNSPECIFIED OPERATOR SHUTDOWN FAULT",
+        m.SelftestMode: "MEASURE FIRE",
+        m.TransferKind: "FILE FIRMWARE RESIDUAL",
+        m.TransferStatus: "OK BAD_HASH NO_SPACE REFUSED",
+        m.LogLevel: "DEBUG INFO WARNING ERROR",
+    }
+    from_1 = {
+        m.EjectReason: "LATE_DROPPED LATE_FIRED TOO_FAR BAD_VALVE PULSE_CLAMPED MERGED DUTY_LIMIT NOT_ARMED QUEUE_FULL "
+        "CANCELLED UNSUPPORTED",
+        m.FaultCode: "HOST_SILENT CFG_MISMATCH LATE_RATE QUEUE_OVERRUN",
+        m.VerdictSource: "OPERATOR_KEY INSPECTION_ACCEPT INSPECTION_REJECT",
+        m.ErrorCode: "UNKNOWN_TYPE",
+        m.ConfigKey: "MAX_PULSE_US MIN_OFF_US LATE_TOL_US HORIZON_US WD_MS MAX_OPEN_VALVES MAX_DUTY_PERMILLE",
+    }
+    bits = {
+        m.BatchFlag: "ENCODER REPEAT ALLOW_LATE",
+        m.HeartbeatFlag: "ARMED_WANTED ENCODER_EXPECTED",
+        m.CapabilityFlag: "ENCODER_TIMES SELFTEST BULK",
+        m.SelftestFlag: "REFUSED LAST NO_SENSE",
+    }
+    for start, enums in ((0, from_0), (1, from_1)):
+        for enum, names in enums.items():
+            assert dict(zip(names.split(), itertools.count(start))) == {e.name: e.value for e in enum}
+    for flags, names in bits.items():
+        expected = {"NONE": 0} | {name: 1 << bit for bit, name in enumerate(names.split())}
+        assert expected == {name: flag.value for name, flag in flags.__members__.items()}
+
+
+def test_limits_that_both_ends_build_on_never_change() -> None:
+    limits = (m.PROTOCOL_VERSION, m.MAX_VALVES, m.MAX_VALVES_PER_EVENT, m.WINDOW_EVENTS, m.MAX_BLOCK_B)
+    assert limits == (1, 4096, 16, 1024, 234)
+    assert (m.MAX_EVENTS_PER_BATCH, m.MAX_EVENTS_PER_MASK_BATCH, m.MAX_REPORTS_PER_FRAME) == (39, 23, 35)
+
+
+def test_fields_that_may_be_left_out_mean_nothing_special() -> None:
+    assert m.EjectReport(1, m.EjectReason.MERGED) == m.EjectReport(1, m.EjectReason.MERGED, 0)
+    assert m.Hello(1, 1, 1, 250) == m.Hello(1, 1, 1, 250, 0)
+    assert m.SetState(m.BoardState.SAFE) == m.SetState(m.BoardState.SAFE, m.StateReason.UNSPECIFIED)
 
 
 def test_the_table_has_one_sample_of_every_message() -> None:

@@ -153,3 +153,17 @@ def test_a_seeded_storm_of_noise_never_raises_and_buffers_little() -> None:
     for _ in range(300):
         deframer.feed(rng.randbytes(rng.randrange(3000)))
     assert len(deframer._tail) <= 2 * MAX_BODY_B
+
+
+@pytest.mark.parametrize("chunk_b", [1, 7, 200, 260, 266, 267, 1000])
+def test_without_a_delimiter_no_more_than_one_frame_is_kept(chunk_b: int) -> None:
+    """266 B is the longest piece that can hold a body of 264 B."""
+    deframer = Deframer()
+    longest = 0
+    for _ in range(3000 // chunk_b):
+        assert deframer.feed(b"\x07" * chunk_b) == []
+        longest = max(longest, len(deframer._tail))
+    assert longest <= 266
+    good = encode_frame(1, 1, 1, b"x")
+    assert [frame.payload for frame in deframer.feed(b"\0" + good)] == [b"x"]
+    assert (deframer.counters.overflow, deframer.counters.good) == (1, 1)

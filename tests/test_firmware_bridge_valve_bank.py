@@ -200,12 +200,13 @@ def test_overlap_is_the_union_and_is_reported_for_the_later_event() -> None:
 
 
 def test_a_pulse_within_another_adds_nothing_and_is_written_down() -> None:
-    bank = Watched((100, 0, 1, 50), (110, 0, 1, 10), (171, 0, 1, 10))
-    assert bank.reports_until(500) == [(1, EjectReason.MERGED)]
+    bank = Watched((100, 0, 1, 50), (110, 0, 1, 10), (130, 0, 1, 40), (191, 0, 1, 10))
+    assert bank.reports_until(500) == [(1, EjectReason.MERGED), (2, EjectReason.MERGED)]
     assert sorted(bank.recorder.take()) == [
         FiredPulse(0, 0, 1, 100, 150),
         FiredPulse(1, 0, 1, 110, 120),
-        FiredPulse(2, 0, 1, 171, 181),
+        FiredPulse(2, 0, 1, 130, 170),
+        FiredPulse(3, 0, 1, 191, 201),
     ]
 
 
@@ -230,8 +231,9 @@ def test_a_valve_that_has_just_closed_waits_for_the_end_of_its_pause() -> None:
     ]
 
 
-def test_a_pulse_that_ends_within_the_pause_never_opens() -> None:
-    bank = Watched((100, 2, 1, 50), (155, 2, 1, 15), (170, 2, 1, 30))
+@pytest.mark.parametrize("pulse", [10, 15])
+def test_a_pulse_that_ends_within_the_pause_never_opens(pulse: int) -> None:
+    bank = Watched((100, 2, 1, 50), (155, 2, 1, pulse), (170, 2, 1, 30))
     assert bank.reports_until(500) == [(1, EjectReason.MERGED)]
     assert bank.fired_count == 3
     assert bank.recorder.take() == [FiredPulse(0, 2, 1, 100, 150), FiredPulse(2, 2, 1, 170, 200)]
@@ -407,6 +409,15 @@ def test_open_time_before_the_limit_was_set_counts_too() -> None:
     assert not is_refused(bank, 30_000, 20_000)
     bank.max_duty_permille = 10
     assert is_refused(bank, 60_000, 1)
+
+
+def test_pulses_of_one_tick_count_to_the_tick() -> None:
+    bank = long_bank()
+    assert not is_refused(bank, 0, 6000)
+    assert not is_refused(bank, 0, 10_000)
+    bank.max_duty_permille = 10
+    assert is_refused(bank, 0, 10_001)
+    assert not is_refused(bank, 0, 10_000)
 
 
 def test_without_a_limit_a_valve_may_be_open_all_the_time() -> None:
