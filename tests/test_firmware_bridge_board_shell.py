@@ -11,9 +11,9 @@ from firmware_bridge.errors import TransportClosedError
 from firmware_bridge.link import Link
 from firmware_bridge.link_core import LinkSettings
 from firmware_bridge.link_events import DownReason, EjectEvent, EjectOutcome, LinkDown, LinkEvent
+from firmware_bridge.pulse_recorder import FiredPulse
 from firmware_bridge.transport_memory import memory_pair
 from firmware_bridge.transport_serial import open_serial
-from firmware_bridge.pulse_recorder import FiredPulse
 from firmware_bridge.virtual_board import VirtualBoard
 
 WAIT_S = 10.0
