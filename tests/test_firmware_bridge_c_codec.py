@@ -32,7 +32,7 @@ from firmware_bridge.native_build import C_FOLDER
 HEADER = C_FOLDER / "sel_codec.h"
 RESULTS = Path(__file__).parent / "bench" / "results"
 MAX_TEXT_B, MAX_STATE_B = 1024, 512
-BODIES_B = (8, 100, 254, 255, 264, 1032)  # limits of a controller; 264 is the header's own
+BODIES_B = (8, 100, 253, 254, 255, 264, 1032)  # limits of a controller; 264 is the header's own
 
 pytestmark = needs_compiler
 
@@ -68,7 +68,7 @@ class Probe:
         state, received = ctypes.create_string_buffer(self.library.probe_state_b()), []
         self.library.probe_init(state)
         for byte in data:
-            if self.library.probe_push(state, byte):
+            if self.library.probe_push(state, byte) == 1:
                 frame = self.library.probe_frame(state)
                 payload = bytes(frame.payload[: frame.payload_len])
                 received.append(Frame(frame.type, frame.epoch8, frame.seq, payload))
@@ -104,7 +104,9 @@ def test_every_frame_has_the_wire_bytes_of_the_python_twin(probes: dict[int, Pro
     assert encode_frame(*frame, max_body_b=max_body_b) == probes[max_body_b].encode(frame)
 
 
-@pytest.mark.parametrize("fill", [b"\x07", b"\0", b"\x07" * 253 + b"\0", b"\x07" * 100 + b"\0\0"])
+@pytest.mark.parametrize(
+    "fill", [b"\x07", b"\0", b"\x07" * 253 + b"\0", b"\x07" * 250 + b"\0", b"\x07" * 100 + b"\0\0"]
+)
 def test_payloads_of_every_length_have_the_wire_bytes_of_the_python_twin(probes: dict[int, Probe], fill: bytes) -> None:
     for length in range(257):
         frame = Frame(0x11, 0x5A, 0x0102, (fill * 257)[:length])

@@ -145,9 +145,10 @@ def test_a_batch_fits_the_buffer_of_the_controller(rx_window_b: int, mask: int, 
     assert sizes == plane.sizes(0)
 
 
+@pytest.mark.parametrize("left_b", [30, 35])
 @pytest.mark.parametrize(("mask", "first_b"), [(0, 20 + 6 * 20), (1, 20 + 10 * 20)])
-def test_what_was_sent_just_now_fills_the_buffer_until_it_would_be_repeated(mask: int, first_b: int) -> None:
-    plane = Plane(EjectRules(batch_age_us=0), rx_window_b=first_b + 20 + 30)
+def test_what_was_sent_just_now_fills_the_buffer_until_it_is_repeated(mask: int, first_b: int, left_b: int) -> None:
+    plane = Plane(EjectRules(batch_age_us=0), rx_window_b=first_b + 20 + left_b)
     plane.want(*[5000] * 20, mask=mask)
     assert plane.sizes(0) == [20]
     plane.want(*[50_000] * 20)
@@ -183,6 +184,18 @@ def test_a_batch_is_repeated_every_3_ms_as_long_as_nothing_is_known_of_the_line(
     sent_us = [us for us in range(0, 16_000, 100) if plane.sizes(us * US)]
     assert sent_us == [0, 3000, 6000, 9000, 12_000]
     assert plane.repeats == 4
+
+
+def test_near_its_deadline_a_batch_is_repeated_after_half_the_time_left_or_what_answers_usually_take() -> None:
+    for deadline_ms, wait in ((100, 12 * MS), (24, 8 * MS), (16, 6 * MS), (8, 6 * MS)):
+        plane = Plane(EjectRules(batch_age_us=0))
+        plane.want(500_000)
+        plane.send(0, 40)
+        plane.on_ack(ack(0, 1, seq=40), 4 * MS)  # round trip 4 ms, variation 2 ms
+        plane.want(50_000 + 1000 * (deadline_ms + 1))
+        assert plane.sizes(50 * MS) == [1]
+        assert plane.sizes(50 * MS + wait - 1) == []
+        assert plane.sizes(50 * MS + wait) == [1]
 
 
 def test_a_slow_line_is_given_its_time_up_to_20_ms() -> None:
@@ -311,6 +324,10 @@ def test_an_event_is_sent_until_1_ms_before_its_time() -> None:
     assert plane.sizes(4 * MS + 1) == [1]
     assert plane.kinds(4 * MS + 1) == [(0, OutcomeKind.LOST)]
     assert plane.open_events == 1
+    plane = Plane()
+    plane.want(5000, 6000)
+    assert plane.sizes(5 * MS) == [1]
+    assert plane.kinds(5 * MS) == [(0, OutcomeKind.LOST)]
 
 
 def test_a_batch_is_repeated_until_1_ms_before_its_latest_event() -> None:
@@ -359,7 +376,21 @@ def test_the_end_of_a_session_ends_every_event() -> None:
         (2, OutcomeKind.LOST),
         (3, OutcomeKind.LOST),
     ]
-    assert (plane.open_events, plane.due(6 * MS), plane.take_outcomes(10**12)) == (0, [], [])
+    assert (plane.open_events, plane.due(5000 * US), plane.take_outcomes(10**12)) == (0, [], [])
+
+
+def test_at_the_end_of_a_session_what_was_acknowledged_has_fired_if_its_time_was_up_to_the_nanosecond() -> None:
+    plane = Plane()
+    plane.add([EjectEvent(5000, valve, 1, 900) for valve in range(2)], fire_ns=[5 * MS, 5 * MS + 1], now_ns=0)
+    plane.due(0)
+    plane.on_ack(ack(0, 0b11), MS)
+    plane.abandon(5 * MS)
+    assert sorted(plane.kinds(5 * MS)) == [(0, OutcomeKind.ACKED), (1, OutcomeKind.LOST)]
+
+
+def test_each_event_needs_its_time() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Plane().add([EjectEvent(5000, 3, 1, 900)], fire_ns=[], now_ns=0)
 
 
 # ---- taking back ----

@@ -12,6 +12,7 @@ from firmware_bridge.codec import MESSAGE_TABLE, decode_payload, encode_payload
 from firmware_bridge.errors import MessageError
 from firmware_bridge.layouts import CONFIG
 from firmware_bridge.message_table import TABLE_PATH, Field, MessageRow, read_table
+from firmware_bridge.wire_layout import Delivery, ItemLayout, Layout, describe
 
 TABLE: Final = read_table(TABLE_PATH)
 BASES: Final = {type(message): message for *_, message in golden_messages().values()}
@@ -151,6 +152,19 @@ def test_the_configuration_of_a_controller_after_power_on_never_changes() -> Non
 )
 def test_the_layout_that_an_error_tells(type_id: int, text: str) -> None:
     assert MESSAGE_TABLE[type_id].layout == text
+
+
+class Valves(m.Message, frozen=True):
+    first_valve: int
+    valve_count: int
+    more: int
+    most: int
+
+
+def test_valves_are_one_field_of_the_layout_wherever_they_stand() -> None:
+    item = ItemLayout(Valves, "HBI", lambda items: [], lambda rows: (), valves_at=0)
+    layout = Layout((0x10,), "X", Delivery.EJECT, m.EjectExc, "B", item=item, count_at=0)
+    assert describe(layout) == "n u8, n x {valve u16, more u8, most u32} = 1 + 7n B"
 
 
 def test_the_layout_that_an_error_tells_has_every_field_and_the_sizes_of_the_table() -> None:
