@@ -169,8 +169,8 @@ TestBulkStory = BulkStory.TestCase
 TestBulkStory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-def tell(seed: int) -> None:
-    """Run a long story with many of everything."""
+def check_story(seed: int) -> None:
+    """Run a long story with many of everything, and check it at every step and at its end."""
     rng = random.Random(seed)
     sizes = rng.sample(range(12_000), rng.randint(1, 4))
     story = Story(sizes, max_body_b=rng.choice([60, 264, 1032]), line_baud=rng.choice([0, 115_200, 921_600]))
@@ -195,10 +195,10 @@ def tell(seed: int) -> None:
 @pytest.mark.parametrize("block", range(4))
 def test_whatever_the_line_does_all_arrives_and_nothing_else(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):
-        tell(seed)
+        check_story(seed)
 
 
 @pytest.mark.long
 def test_whatever_the_line_does_all_arrives_and_nothing_else_in_a_long_run() -> None:
     for seed in range(1000, 11_000):
-        tell(seed)
+        check_story(seed)
