@@ -4,6 +4,7 @@
     python tests/mutation.py firmware_bridge/framing.py    one target
     options: --sample N (0: all)  --seed N  --jobs N
              --keep FILE.json      what was found, beside what the file has about other targets, and FILE.md for people
+             --again               with --keep: only what survived the last time, after tests were added
 
 A *mutant* is one target with one change (mutants.py for Python, mutants_c.py for C). It is *killed* when a test of its
 module fails, or needs four times the processor time; each *survivor* is printed with its line. Survivors that no test
@@ -263,8 +264,8 @@ def _test(tree: Path, target: Target, how: Round) -> int:
     return subprocess.run(command, check=False).returncode  # a second pytest.main would not import anew
 
 
-def judge(target: Target, farm: Farm, *, sample: int, seed: int) -> Result:
-    """Return how the tests of one target do."""
+def judge(target: Target, farm: Farm, *, sample: int, seed: int, last: Result | None = None) -> Result:
+    """Return how the tests of one target do; `last`: try again what survived then, and believe it about the others."""
     find: Callable[[str], list[Mutant]] = mutants_of_c if target.is_c else mutants_of
     mutants = find(farm.source(target))
     order = random.Random(seed).sample(range(len(mutants)), len(mutants))
@@ -275,6 +276,9 @@ def judge(target: Target, farm: Farm, *, sample: int, seed: int) -> Result:
             break
         if not target.is_c or compiles(mutants[at].source, ROOT / target.path, farm.scratch):
             drawn.append(mutants[at])
+    if last is not None:
+        alive = {(item.scope, item.text) for item in (*last.survivors, *last.equivalent)}
+        drawn = [mutant for mutant in mutants if (mutant.scope, mutant.text) in alive]
     left = drawn
     for how in (Round(examples=12, is_slow=False), Round(examples=100, is_slow=True)):
         if left:
@@ -283,16 +287,21 @@ def judge(target: Target, farm: Farm, *, sample: int, seed: int) -> Result:
     left.sort(key=lambda mutant: mutant.line)
     found = [Found(item.line, item.scope, item.text, _reason(target.path, item)) for item in left]
     equivalent, survivors = [item for item in found if item.reason], [item for item in found if not item.reason]
-    return Result(target.path, len(mutants), len(drawn), len(drawn) - len(found), equivalent, survivors)
+    tried = len(drawn) if last is None else last.tried
+    return Result(target.path, len(mutants), tried, tried - len(found), equivalent, survivors)
+
+
+def kept(path: Path) -> dict[str, Result]:
+    """Return what a JSON file has about each target."""
+    rows = msgspec.json.decode(path.read_bytes(), type=list[Result]) if path.exists() else []
+    return {row.path: row for row in rows}
 
 
 def keep(result: Result, path: Path) -> None:
     """Put the result into a JSON file in place of an older one, and make the Markdown file beside it anew."""
-    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    known = {row["path"]: row for row in rows} | {result.path: asdict(result)}
-    order = [target.path for target in TARGETS if target.path in known]
-    path.write_text(json.dumps([known[name] for name in order], indent=1) + "\n", encoding="utf-8")
-    results = [msgspec.convert(known[name], Result) for name in order]
+    known = kept(path) | {result.path: result}
+    results = [known[target.path] for target in TARGETS if target.path in known]
+    path.write_text(json.dumps([asdict(row) for row in results], indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
 
 
@@ -339,6 +348,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=120, help="mutants a target at most; 0: all")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
+    parser.add_argument("--again", action="store_true", help="only what survived the last time")
     parser.add_argument("--keep", type=Path, metavar="FILE.json", help="add the results to this file, and FILE.md")
     options = parser.parse_args(arguments)
     unknown = set(options.paths) - {target.path for target in TARGETS}
@@ -354,7 +364,8 @@ def main(arguments: Sequence[str]) -> int:
         farm = Farm(Path(folder), options.jobs)
         for target in TARGETS:
             if not options.paths or target.path in options.paths:
-                result = judge(target, farm, sample=options.sample, seed=options.seed)
+                last = kept(options.keep).get(target.path) if options.again else None
+                result = judge(target, farm, sample=options.sample, seed=options.seed, last=last)
                 scores.append(result.score)
                 sys.stdout.write(_report(result))
                 sys.stdout.flush()

@@ -240,6 +240,14 @@ def test_a_silent_machine_with_nothing_to_fire_is_safe_at_once() -> None:
     assert machine.state is SAFE
 
 
+def test_a_machine_that_fired_its_last_event_before_the_silence_is_safe_at_once() -> None:
+    machine = armed()
+    machine.schedule(2000)
+    machine.run(1000 + WD)
+    assert machine.state is SAFE
+    assert machine.recorder.take() == [FiredPulse(0, 0, 1, 2000, 2900)]
+
+
 def test_one_long_gap_is_the_same_as_many_short_ones() -> None:
     seen = []
     for steps in ([10 * SECOND], range(2000, SECOND, 500)):

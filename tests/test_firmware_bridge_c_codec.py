@@ -98,6 +98,17 @@ def test_every_stream_gets_the_verdicts_of_the_python_twin(probes: dict[int, Pro
     assert (expected, counters_of(deframer)) == probes[max_body_b].decode(stream)
 
 
+@pytest.mark.parametrize("max_body_b", BODIES_B)
+@pytest.mark.parametrize("code", [1, 2, 0xFF])
+def test_pieces_around_the_limit_get_the_verdicts_of_the_python_twin(
+    probes: dict[int, Probe], max_body_b: int, code: int
+) -> None:
+    for length in range(max_body_b - 2, max_body_b + 9):
+        stream = bytes((code,)) * length + b"\0"
+        deframer = Deframer(max_body_b)
+        assert (deframer.feed(stream), counters_of(deframer)) == probes[max_body_b].decode(stream)
+
+
 @given(st.sampled_from(BODIES_B).flatmap(lambda max_body_b: st.tuples(st.just(max_body_b), frames(max_body_b))))
 def test_every_frame_has_the_wire_bytes_of_the_python_twin(probes: dict[int, Probe], case: tuple[int, Frame]) -> None:
     max_body_b, frame = case

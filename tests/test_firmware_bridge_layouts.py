@@ -159,12 +159,13 @@ class Valves(m.Message, frozen=True):
     valve_count: int
     more: int
     most: int
+    last: int
 
 
 def test_valves_are_one_field_of_the_layout_wherever_they_stand() -> None:
-    item = ItemLayout(Valves, "HBI", lambda items: [], lambda rows: (), valves_at=0)
+    item = ItemLayout(Valves, "HBIb", lambda items: [], lambda rows: (), valves_at=0)
     layout = Layout((0x10,), "X", Delivery.EJECT, m.EjectExc, "B", item=item, count_at=0)
-    assert describe(layout) == "n u8, n x {valve u16, more u8, most u32} = 1 + 7n B"
+    assert describe(layout) == "n u8, n x {valve u16, more u8, most u32, last i8} = 1 + 8n B"
 
 
 def test_the_layout_that_an_error_tells_has_every_field_and_the_sizes_of_the_table() -> None:
