@@ -50,6 +50,7 @@ _METHOD: Final = (
     "A mutant is the file with one change; it is killed when a test of the module fails. Survivors that no test can "
     "kill, because they do the same, leave the score, each with its reason (tests/mutation_equivalents.toml)."
 )
+_BY_HAND: Final = "<!-- below: by hand -->\n"
 _IMPORTED_ONCE: Final = ("cobs.cobs", "hypothesis.strategies", "numpy", "pytest", "serial")
 
 
@@ -298,16 +299,26 @@ def kept(path: Path) -> dict[str, Result]:
 
 
 def keep(result: Result, path: Path) -> None:
-    """Put the result into a JSON file in place of an older one, and make the Markdown file beside it anew."""
+    """Put the result into a JSON file in place of an older one, and make the Markdown file beside it anew.
+
+    What a person wrote below the last table of that file stays.
+    """
     known = kept(path) | {result.path: result}
     results = [known[target.path] for target in TARGETS if target.path in known]
     path.write_text(json.dumps([asdict(row) for row in results], indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(markdown(results), encoding="utf-8")
+    table = path.with_suffix(".md")
+    by_hand = table.read_text(encoding="utf-8").partition(_BY_HAND)[2] if table.exists() else ""
+    table.write_text(markdown(results) + _BY_HAND + (by_hand or "\n"), encoding="utf-8")
 
 
 def markdown(results: Sequence[Result]) -> str:
     """Return the results for people."""
-    lines = ["# Mutants that the tests notice", "", f"Made by `python tests/mutation.py --sample 0`. {_METHOD}", ""]
+    lines = [
+        "# Mutants that the tests notice",
+        "",
+        f"Made by `python tests/mutation.py --keep FILE.json`. {_METHOD}",
+        "",
+    ]
     lines += ["| file | mutants | tried | the same | killed | score |", "|---|---:|---:|---:|---:|---:|"]
     lines += [
         f"| {row.path} | {row.possible} | {row.tried} | {len(row.equivalent)} | {row.killed} | {row.score:.1%} |"
@@ -315,12 +326,12 @@ def markdown(results: Sequence[Result]) -> str:
     ]
     killed, killable = (sum(row.killed for row in results), sum(row.tried - len(row.equivalent) for row in results))
     lines += [f"| all | | | | {killed} of {killable} | {killed / killable:.1%} |", "", "## Survivors", ""]
-    for row in results:
-        lines += [f"- {row.path}:{item.line} `{item.scope}`: `{item.text}`" for item in row.survivors]
+    alive = [f"- {row.path}:{item.line} `{item.scope}`: `{item.text}`" for row in results for item in row.survivors]
+    lines += alive or ["None."]
     lines += ["", "## The same for every test", ""]
     for row in results:
         lines += [f"- {row.path}:{item.line} `{item.scope}`: `{item.text}` - {item.reason}" for item in row.equivalent]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", ""])
 
 
 def _reason(path: str, mutant: Mutant) -> str:

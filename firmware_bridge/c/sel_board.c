@@ -247,8 +247,10 @@ static size_t wait_bytes(struct program *p, uint8_t *bytes, size_t size)
 
     if (poll(fds, 2, STEP_MS) <= 0)
         return 0;
-    if (fds[1].revents != 0)
-        accept_tcp(p);
+    if (fds[1].revents != 0) {
+        accept_tcp(p); /* what the host before it left unread went with its connection */
+        return 0;
+    }
     if (fds[0].revents == 0)
         return 0;
     n = read(fds[0].fd, bytes, size);
