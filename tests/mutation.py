@@ -88,11 +88,7 @@ def _c(header: str, *tests: str, keep: str = "", slow: tuple[str, ...] = ()) -> 
 _NO_C: Final = "not test_c_ and not the_file_is"
 _BOARD: Final = ("tests/test_firmware_bridge_board.py", "-k", "not c]")
 _C_STREAMS: Final = ("tests/test_firmware_bridge_c_codec.py", "-k", "(mutated or million_errors_of) and not many")
-_TWINS: Final = (
-    "tests/test_firmware_bridge_twins.py",
-    "-k",
-    "same_story and (" + " or ".join(f"[{n}]" for n in range(6)) + ")",
-)
+_C_BOARD: Final = ("tests/test_firmware_bridge_board.py", "-k", "not python]")
 TARGETS: Final = (
     _python("framing", "framing", "vectors", keep=f"{_NO_C} and not linear"),
     _python("messages", "codec", "layouts", "vectors", keep=_NO_C),
@@ -110,7 +106,7 @@ TARGETS: Final = (
     _python("late_rate"),
     _python("eject_plane", "eject_plane_limits", "eject_plane"),
     _c("sel_codec", "vectors", "c_codec", keep="test_c_ or twin or test_a_limit", slow=_C_STREAMS),
-    _c("sel_eject", "board", keep="not python]", slow=_TWINS),
+    _c("sel_eject", "c_eject", slow=_C_BOARD),
 )
 
 

@@ -26,7 +26,7 @@ from wire_streams import frames, streams
 
 from firmware_bridge.codec import decode_payload
 from firmware_bridge.errors import MessageError
-from firmware_bridge.framing import Deframer, Frame, encode_frame
+from firmware_bridge.framing import Deframer, Frame, cobs_encode, encode_frame
 from firmware_bridge.native_build import C_FOLDER
 
 HEADER = C_FOLDER / "sel_codec.h"
@@ -107,6 +107,18 @@ def test_pieces_around_the_limit_get_the_verdicts_of_the_python_twin(
         stream = bytes((code,)) * length + b"\0"
         deframer = Deframer(max_body_b)
         assert (deframer.feed(stream), counters_of(deframer)) == probes[max_body_b].decode(stream)
+
+
+def test_a_limit_that_bodies_exceed_leaves_what_lies_behind_the_decoder_as_it_was(probes: dict[int, Probe]) -> None:
+    """With 254 B the body ends where the structure ends: not even padding hides a byte too many."""
+    probe, guard = probes[254], b"\xa5" * 64
+    size_b = probe.library.probe_state_b()
+    state = ctypes.create_string_buffer(bytes(size_b) + guard, size_b + len(guard))
+    probe.library.probe_init(state)
+    for length in range(250, 320):
+        for byte in cobs_encode(b"\x07" * length) + b"\0":
+            probe.library.probe_push(state, byte)
+    assert state.raw[size_b:] == guard
 
 
 @given(st.sampled_from(BODIES_B).flatmap(lambda max_body_b: st.tuples(st.just(max_body_b), frames(max_body_b))))
