@@ -33,7 +33,7 @@ def versioned_structs() -> list[type[msgspec.Struct]]:
     """Return all structs of the product with a schema_version, by package and name."""
     found: list[type[msgspec.Struct]] = []
     for package in _PACKAGES:
-        infos = pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")
+        infos = pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
         modules = [importlib.import_module(info.name) for info in infos if not info.name.endswith("__main__")]
         kinds = {kind for module in modules for kind in vars(module).values() if is_record(kind, package)}
         found += sorted(kinds, key=lambda kind: kind.__name__)

@@ -61,7 +61,11 @@ def split_blocks(text: str) -> dict[str, str]:
     {'jinja2': 'Jinja2==3.1.6\n    --hash=sha256:00\n'}
     """
     blocks = re.findall(r"^[A-Za-z0-9].*(?:\n[ \t]+.*)*\n", text, re.MULTILINE)
-    return {re.sub(r"[-_.]+", "-", block.split("==", maxsplit=1)[0]).lower(): block for block in blocks}
+    by_name: dict[str, str] = {}
+    for block in blocks:
+        name = re.sub(r"[-_.]+", "-", block.split("==", maxsplit=1)[0]).lower()
+        by_name[name] = by_name.get(name, "") + block
+    return by_name
 
 
 def compile_layer(arguments: tuple[str, ...], pins: dict[str, str], folder: Path) -> str:

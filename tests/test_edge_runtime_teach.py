@@ -28,10 +28,10 @@ from edge_runtime.residual_export import read_export
 from edge_runtime.spool import Spool
 from edge_runtime.teach import teach
 from firmware_bridge.clock import ManualClock
-from trainer.data_set import DataSet
-from trainer.intake import take_in
-from trainer.pool import Pool
-from trainer.samples import NewSample, sample_id
+from trainer.acquire.intake import take_in
+from trainer.pool.data_set import DataSet
+from trainer.pool.pool import Pool
+from trainer.pool.samples import NewSample, sample_id
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60.0

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainer.augment import augment
+from trainer.train.augment import augment
 
 
 def seeded(seed: int) -> torch.Generator:

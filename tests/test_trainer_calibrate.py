@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.calibrate import at_temperature, expected_calibration_error, temperature_of
+from trainer.export.calibrate import at_temperature, expected_calibration_error, temperature_of
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -21,12 +21,14 @@ from edge_runtime.residual import ResidualHeader, Truth, make_record
 from edge_runtime.residual_export import encode_export
 from edge_runtime.truth import NormStatistics
 from firmware_bridge.command_line import run_command_line
+from trainer.acquire.import_report import ImportReport
+from trainer.acquire.intake import IntakeReport
 from trainer.cli import cli
-from trainer.import_report import ImportReport
-from trainer.intake import IntakeReport
-from trainer.pool import Pool
-from trainer.reports import EvaluateReport, PoolReport, RunReport
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_crop, synthetic_sample
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_crop, synthetic_sample
+from trainer.judge.evaluate import EvaluateReport
+from trainer.loop.run_record import RunReport
+from trainer.pool.pool import Pool
+from trainer.pool.samples import PoolReport
 
 TINY = ["fit.network=small", "fit.steps=8", "fit.final_steps=10", "fit.batch=16", "stop.rounds=2", "m=5"]
 CONTRACT_RUN = {"rounds", "pool_samples", "training_samples", "stop_reason", "best_round", "seconds"}

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.demo_report import write_demo_report
-from trainer.demo_results import Contender, DemoResult, MachineFigures
-from trainer.demo_text import demo_text
-from trainer.demo_verdict import compare, verdict
-from trainer.reports import RoundReport, RunReport
-from trainer.texts import LANGUAGES, Language
+from trainer.demo.demo_report import write_demo_report
+from trainer.demo.demo_results import Contender, DemoResult, MachineFigures
+from trainer.demo.demo_text import demo_text
+from trainer.demo.demo_verdict import compare, verdict
+from trainer.loop.run_record import RoundReport, RunReport
+from trainer.report.texts import LANGUAGES, Language
 
 VOID: Final = {"meta", "input", "img", "br", "link"}
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from trainer_runs import FEW, go
 
 from edge_runtime.model import ModelFolder, load_model_folder, make_classifier
-from trainer.data_set import DataSet
+from trainer.acquire.sample_cutting import CutSample, cut_sample
+from trainer.demo.synthetic import make_synthetic_pool
 from trainer.errors import ImportFailedError, SettingsError
-from trainer.evaluate import evaluate_folder
-from trainer.fit import FitSettings
-from trainer.sample_cutting import CutSample, cut_sample
+from trainer.judge.evaluate import evaluate_folder
+from trainer.pool.data_set import DataSet
 from trainer.settings import RunSettings, StopSettings
-from trainer.synthetic import make_synthetic_pool
+from trainer.train.fit import FitSettings
 
 CLASSES = ("good", "stone")
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from trainer.errors import ExportRefusedError
-from trainer.export import ORT_MIN, FoldedNetwork, OnnxTemplate, check_parity, export_graph, folded_scores
-from trainer.network import CropNetwork, NetworkSize, make_network
+from trainer.export.onnx_export import ORT_MIN, FoldedNetwork, OnnxTemplate, check_parity, export_graph, folded_scores
+from trainer.train.network import CropNetwork, NetworkSize, make_network
 
 CROP = CropSpec(side_px=16)
 SIZES: tuple[NetworkSize, ...] = get_args(NetworkSize)
@@ -24,8 +24,8 @@ CROPS = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint
 PRINT_DIGEST = """
 import hashlib
 from edge_runtime.crop import CropSpec
-from trainer.export import FoldedNetwork, OnnxTemplate
-from trainer.network import make_network
+from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate
+from trainer.train.network import make_network
 network = FoldedNetwork(make_network("small", 3, 2, seed=4).eval(), 1.5)
 print(hashlib.sha256(OnnxTemplate("small", CropSpec(side_px=16), 2).fill(network)).hexdigest())
 """

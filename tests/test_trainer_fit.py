@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from trainer.demo.synthetic import synthetic_crop
 from trainer.errors import TrainingError
-from trainer.fit import FitSettings, TrainingSet, fit_network, use_threads
-from trainer.network import CropNetwork
-from trainer.synthetic import synthetic_crop
+from trainer.train.fit import FitSettings, TrainingSet, fit_network, use_threads
+from trainer.train.network import CropNetwork
 
 SETTINGS = FitSettings(network="small", batch=8)
 

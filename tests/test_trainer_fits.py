@@ -7,10 +7,10 @@ from threading import Event, Timer
 import numpy as np
 import pytest
 
+from trainer.demo.synthetic import synthetic_crop
 from trainer.errors import TrainingError
-from trainer.fit import FitSettings, TrainingSet, fit_network, use_threads
-from trainer.fits import map_fits
-from trainer.synthetic import synthetic_crop
+from trainer.train.fit import FitSettings, TrainingSet, fit_network, use_threads
+from trainer.train.fits import map_fits
 
 STEPS = 7
 

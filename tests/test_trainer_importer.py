@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from edge_runtime.norm import NormSpec, norm_q16, norm_sums
 from firmware_bridge.clock import ManualClock
+from trainer.acquire.import_report import ImportReport
+from trainer.acquire.importer import ImportOptions, import_samples
+from trainer.acquire.sample_pictures import Unusable, read_picture
+from trainer.acquire.split import check_no_leak
 from trainer.errors import ImportFailedError, SettingsError
-from trainer.import_report import ImportReport
-from trainer.importer import ImportOptions, import_samples
-from trainer.pool import Pool
-from trainer.sample_pictures import Unusable, read_picture
-from trainer.split import check_no_leak
+from trainer.pool.pool import Pool
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 CLOCK = ManualClock()
@@ -305,8 +305,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from firmware_bridge.clock import ManualClock
-from trainer.importer import ImportOptions, import_samples
-from trainer.pool import Pool
+from trainer.acquire.importer import ImportOptions, import_samples
+from trainer.pool.pool import Pool
 def kill(stage, done, total):
     if (stage, done) == ("store", int(sys.argv[3])):
         os.kill(os.getpid(), signal.SIGKILL)

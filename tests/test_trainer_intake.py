@@ -14,12 +14,12 @@ from edge_runtime.residual import ResidualHeader, ResidualRecord, Truth, make_re
 from edge_runtime.residual_export import Export, decode_export, encode_export
 from edge_runtime.truth import NormStatistics
 from firmware_bridge.clock import ManualClock
+from trainer.acquire.intake import Fate, IntakeReport, fate_of, receipt_path, take_in
+from trainer.acquire.split import check_no_leak
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_crop
 from trainer.errors import PoolError
-from trainer.intake import Fate, IntakeReport, fate_of, receipt_path, take_in
-from trainer.pool import Pool
-from trainer.samples import sample_id
-from trainer.split import check_no_leak
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_crop
+from trainer.pool.pool import Pool
+from trainer.pool.samples import sample_id
 
 TEACH = Truth("T0", "stone", 0.99, "technician")
 HEADER = ResidualHeader(

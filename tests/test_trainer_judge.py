@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ModelFolderError
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.errors import TrainingError
-from trainer.fit import FitSettings
-from trainer.judge import Judge
+from trainer.judge.judge import Judge
+from trainer.judge.validation import FOLDS, Validation, plan_validation
+from trainer.loop.ship import calibrate
 from trainer.metrics import score_classes
-from trainer.pool import Pool
-from trainer.sample_table import SampleTable
+from trainer.pool.pool import Pool
+from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
-from trainer.ship import calibrate
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool
-from trainer.validation import FOLDS, Validation, plan_validation
+from trainer.train.fit import FitSettings
 
 CROP = CropSpec(side_px=16)
 SETTINGS = RunSettings(fit=FitSettings(network="small", batch=8))

@@ -7,11 +7,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.errors import PoolError, ResumeError
-from trainer.ledger import Ledger, RoundResult, drawn_ids
-from trainer.pool import Pool
-from trainer.rounds import ClassRound, RoundRecord
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.pool.ledger import Ledger, RoundResult, drawn_ids
+from trainer.pool.pool import Pool
+from trainer.pool.round_record import ClassRound, RoundRecord
 
 KEY, OTHER = "1" * 64, "2" * 64
 IDS = tuple(f"{at:064x}" for at in range(10))

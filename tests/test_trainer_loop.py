@@ -7,17 +7,17 @@ import pytest
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import ManualClock
-from trainer.judge import Judge, Judged
-from trainer.ledger import Ledger
-from trainer.loop import LoopContext, LoopResult, LoopState, round_file, run_loop
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.judge.judge import Judge, Judged
+from trainer.judge.validation import Validation, plan_validation
+from trainer.loop.loop import LoopContext, LoopResult, LoopState, round_file, run_loop
 from trainer.metrics import score_classes
-from trainer.network import make_network
-from trainer.pool import Pool
-from trainer.rounds import RoundRecord
-from trainer.sample_table import SampleTable
+from trainer.pool.ledger import Ledger
+from trainer.pool.pool import Pool
+from trainer.pool.round_record import RoundRecord
+from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings, StopSettings
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool
-from trainer.validation import Validation, plan_validation
+from trainer.train.network import make_network
 
 KEY = "1" * 64
 NETWORK = make_network("small", 3, 2, seed=0)

@@ -11,10 +11,8 @@ from edge_runtime.errors import ModelFolderError, StorageError
 from edge_runtime.model import CARD_FILE, check_golden, load_model_folder, make_classifier
 from edge_runtime.schemas import DisplayName, Lineage
 from edge_runtime.storage import sha256_hex
-from trainer.data_set import DataSet
-from trainer.export import ORT_MIN, FoldedNetwork, OnnxTemplate
-from trainer.metrics import score_classes
-from trainer.model_folder import (
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.export.model_folder import (
     GOLDEN_PER_CLASS,
     ModelClass,
     ShippedModel,
@@ -23,10 +21,12 @@ from trainer.model_folder import (
     make_recipe,
     write_model_folder,
 )
-from trainer.network import make_network
-from trainer.pool import Pool
-from trainer.sample_table import SampleTable
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.export.onnx_export import ORT_MIN, FoldedNetwork, OnnxTemplate
+from trainer.metrics import score_classes
+from trainer.pool.data_set import DataSet
+from trainer.pool.pool import Pool
+from trainer.pool.sample_table import SampleTable
+from trainer.train.network import make_network
 
 LINEAGE = Lineage("a" * 64, "b" * 64, 3, 2, 30, 60, 0, 8, 4, 4, {"torch": "1"})
 

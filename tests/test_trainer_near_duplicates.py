@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainer.grouping import GroupMember, group_samples, look_alikes_across_sides
-from trainer.near_duplicates import MAX_DIFFERENCE, near_duplicate_clusters, thumbnails
+from trainer.acquire.grouping import GroupMember, group_samples, look_alikes_across_sides
+from trainer.acquire.near_duplicates import MAX_DIFFERENCE, near_duplicate_clusters, thumbnails
 
 
 def clusters_by_hand(thumbs: NDArray[np.uint8], limit: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 import torch
 
-from trainer.network import NetworkSize, make_network
+from trainer.train.network import NetworkSize, make_network
 
 SIZES: tuple[NetworkSize, ...] = get_args(NetworkSize)
 

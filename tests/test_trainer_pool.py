@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from edge_runtime.crop import CropSpec, pack_crop
 from edge_runtime.norm import NormSpec, norm_q16, norm_sums
 from edge_runtime.segment import SegmentSettings
-from trainer.data_set import DataSet
 from trainer.errors import PoolError, SettingsError
-from trainer.pool import AddCounts, NewSample, Pool
-from trainer.samples import sample_id
+from trainer.pool.data_set import DataSet
+from trainer.pool.pool import AddCounts, NewSample, Pool
+from trainer.pool.samples import sample_id
 
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
 EMPTY_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -2,8 +2,8 @@
 
 import pytest
 
+from trainer.pool.round_record import RoundRecord
 from trainer.progress import TerminalProgress
-from trainer.rounds import RoundRecord
 
 RECORD = RoundRecord(3, 8, 24, 5, 60, 0.9, 0.8125, 0.75, 0.01, 40, "a" * 64, {})
 

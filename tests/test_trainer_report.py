@@ -21,21 +21,21 @@ from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
 from firmware_bridge.clock import ManualClock
-from trainer.data_set import DataSet
+from trainer.draw.selection import DrawSizes, draw_class
 from trainer.errors import ResumeError
-from trainer.fit import FitSettings
-from trainer.pool import NewSample, Pool
-from trainer.report import write_report
-from trainer.report_charts import imbalance, norm_figures, round_figures
-from trainer.report_page import crop_uri
-from trainer.report_story import RunStory, read_story, sides_of_draw
-from trainer.results import RunResult, ShippedFigures
-from trainer.rounds import RoundRecord
-from trainer.run import MODEL_FOLDER, RunPlan, run
-from trainer.samples import sample_id
-from trainer.selection import DrawSizes, draw_class
+from trainer.loop.results import RunResult, ShippedFigures
+from trainer.loop.run import MODEL_FOLDER, RunPlan, run
+from trainer.pool.data_set import DataSet
+from trainer.pool.pool import NewSample, Pool
+from trainer.pool.round_record import RoundRecord
+from trainer.pool.samples import sample_id
+from trainer.report.report_charts import imbalance, norm_figures, round_figures
+from trainer.report.report_page import crop_uri
+from trainer.report.report_story import RunStory, read_story, sides_of_draw
+from trainer.report.run_report import write_report
+from trainer.report.texts import Phrase
 from trainer.settings import RunSettings, StopSettings
-from trainer.texts import Phrase
+from trainer.train.fit import FitSettings
 
 CLASSES: Final = ("chalky", "sound", "stone")
 PER_CLASS: Final = {"train": 40, "validation": 20, "test": 6}

@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from trainer.loop.results import RunResult, RunTiming, ShippedFigures
+from trainer.loop.run_record import RunReport, run_report
 from trainer.metrics import score_classes
-from trainer.reports import RunReport, run_report
-from trainer.results import RunResult, RunTiming, ShippedFigures
-from trainer.rounds import RoundRecord
+from trainer.pool.round_record import RoundRecord
 
 FIGURES = ShippedFigures.of(score_classes(np.array([0, 0, 1]), np.array([0, 1, 1]), 3), ("good", "stone", "husk"))
 ROUNDS = [RoundRecord(n, 8, 8 * n, 9 - n, 60, 0.9, 0.8, 0.7, 0.01, 40, "a" * 64, {}) for n in (1, 2)]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.rounds import ClassRound, RoundRecord, StopReason, best_round, is_better, stop_reason
+from trainer.loop.rounds import StopReason, best_round, is_better, stop_reason
+from trainer.pool.round_record import ClassRound, RoundRecord
 from trainer.settings import StopSettings
 
 NEVER = StopSettings(

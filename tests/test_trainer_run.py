@@ -16,14 +16,14 @@ from edge_runtime.model import Classifier, check_golden, load_model_folder, make
 from edge_runtime.schemas import DisplayName
 from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import ManualClock
+from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
 from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
-from trainer.fit import FitSettings
-from trainer.ledger import drawn_ids
-from trainer.pool import Pool
-from trainer.rounds import best_round
-from trainer.run import RunPlan, load_result, load_timing, run
+from trainer.loop.rounds import best_round
+from trainer.loop.run import RunPlan, load_result, load_timing, run
+from trainer.pool.ledger import drawn_ids
+from trainer.pool.pool import Pool
 from trainer.settings import StopSettings
-from trainer.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
+from trainer.train.fit import FitSettings
 
 Fault = Callable[[Path], None]
 

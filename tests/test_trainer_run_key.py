@@ -7,11 +7,11 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.norm import NormSpec
 from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
-from trainer.data_set import DataSet
-from trainer.fit import FitSettings
-from trainer.model_folder import ModelClass
-from trainer.run_key import RunInputs, differences, library_versions, run_key
+from trainer.export.model_folder import ModelClass
+from trainer.loop.run_key import RunInputs, differences, library_versions, run_key
+from trainer.pool.data_set import DataSet
 from trainer.settings import RunSettings, StopSettings
+from trainer.train.fit import FitSettings
 
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
 CLASSES = {

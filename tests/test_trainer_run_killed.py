@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from trainer_runs import SAMPLES, SETTINGS, answers, books, go
 
-from trainer.synthetic import make_synthetic_pool
+from trainer.demo.synthetic import make_synthetic_pool
 
 # Runs in a process of its own, on "folder:life" arguments. Every life is a fork that dies by SIGKILL: at its n-th touch
 # of a file of the run, or, with a point, after so many seconds. Life 0 ends by itself and prints how often it touched.
@@ -19,9 +19,9 @@ from pathlib import Path
 import msgspec
 from edge_runtime.crop import CropSpec
 from firmware_bridge.clock import ManualClock
-from trainer.export import OnnxTemplate
-from trainer.pool import Pool
-from trainer.run import RunPlan, run
+from trainer.export.onnx_export import OnnxTemplate
+from trainer.pool.pool import Pool
+from trainer.loop.run import RunPlan, run
 from trainer.settings import RunSettings
 
 class Silent:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from trainer.draw.selection import DrawSizes, NormNearest, Selector, default_m, draw_class, draw_round
 from trainer.errors import SettingsError
-from trainer.selection import DrawSizes, NormNearest, Selector, default_m, draw_class, draw_round
 
 SELECTORS = [NormNearest()]
 NORMS = st.one_of(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.acquire.split import Candidate, assign_splits, check_no_leak, find_leaks
 from trainer.errors import LeakError
-from trainer.sample_table import SampleTable
-from trainer.split import Candidate, assign_splits, check_no_leak, find_leaks
+from trainer.pool.sample_table import SampleTable
 
 SIDES = ("train", "validation", "test")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.svg import (
+from trainer.report.svg import (
     Bar,
     Histogram,
     Line,
@@ -23,7 +23,7 @@ from trainer.svg import (
     line_chart,
     ratio_axis,
 )
-from trainer.texts import Phrase
+from trainer.report.texts import Phrase
 
 SVG: Final = "{http://www.w3.org/2000/svg}"
 HOSTILE: Final = Phrase("<b>&\"'</b>", "<稻>&")

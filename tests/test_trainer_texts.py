@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.texts import LANGUAGES, Phrase, Say, joined
+from trainer.report.texts import LANGUAGES, Phrase, Say, joined
 
 TRAINER: Final = Path(__file__).parents[1] / "trainer"
 CATALOGUE: Final = {key: value for key, value in vars(Say).items() if isinstance(value, Phrase)}
@@ -38,7 +38,7 @@ def test_the_catalogue_holds_only_phrases() -> None:
 
 
 def test_no_text_is_unused_and_none_is_missing() -> None:
-    files = [*TRAINER.glob("*.py"), *(TRAINER / "templates").glob("*.j2")]
+    files = [*TRAINER.rglob("*.py"), *(TRAINER / "report" / "templates").glob("*.j2")]
     used = {key for path in files for key in re.findall(r"\b[Ss]ay\.(\w+)", path.read_text(encoding="utf-8"))}
     assert used - {"name", "text"} == set(CATALOGUE)  # {{ say.name }} stands in the docstring
 

@@ -10,12 +10,12 @@ from edge_runtime.grains import FLOOR
 from edge_runtime.model import check_golden, load_model_folder, make_classifier
 from edge_runtime.residual_export import read_export
 from firmware_bridge.clock import ManualClock
-from trainer.demo_results import DemoResult
-from trainer.fit import FitSettings
-from trainer.pool import Pool
-from trainer.rounds import RoundRecord
-from trainer.trial import RESULT_FILE, TrialSettings, run_trial
-from trainer.trial_machine import Streams, sort_unseen
+from trainer.demo.demo_results import DemoResult
+from trainer.demo.trial import RESULT_FILE, TrialSettings, run_trial
+from trainer.demo.trial_machine import Streams, sort_unseen
+from trainer.pool.pool import Pool
+from trainer.pool.round_record import RoundRecord
+from trainer.train.fit import FitSettings
 
 TINY = TrialSettings(
     teach_pieces=12,

@@ -13,11 +13,11 @@ import pytest
 
 from edge_runtime.storage import write_atomic
 from firmware_bridge.clock import SystemClock
-from trainer.demo_results import Contender, DemoResult, MachineFigures
+from trainer.demo.demo_results import Contender, DemoResult, MachineFigures
+from trainer.demo.trial import TrialSettings, run_trial
 from trainer.intervals import bootstrap_interval
 from trainer.progress import TerminalProgress
-from trainer.run_text import table_text
-from trainer.trial import TrialSettings, run_trial
+from trainer.text_table import table_text
 
 RESULTS = Path(__file__).parent / "bench" / "results" / "feedback.json"
 SEEDS = range(5)

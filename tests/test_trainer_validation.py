@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from trainer.errors import NotEnoughClassesError
-from trainer.sample_table import SampleTable
-from trainer.validation import FOLDS, LEAST_VALIDATION, assign_folds, plan_validation
+from trainer.judge.validation import FOLDS, LEAST_VALIDATION, assign_folds, plan_validation
+from trainer.pool.sample_table import SampleTable
 
 GROUPS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 3)), min_size=1, max_size=60)
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from firmware_bridge.clock import ManualClock
-from trainer.fit import FitSettings
-from trainer.pool import Pool
-from trainer.results import RunResult
-from trainer.rounds import RoundRecord
-from trainer.run import RunPlan, run
+from trainer.demo.synthetic import SyntheticSamples
+from trainer.loop.results import RunResult
+from trainer.loop.run import RunPlan, run
+from trainer.pool.pool import Pool
+from trainer.pool.round_record import RoundRecord
 from trainer.settings import RunSettings, StopSettings
-from trainer.synthetic import SyntheticSamples
+from trainer.train.fit import FitSettings
 
 __all__ = ["FEW", "SAMPLES", "SETTINGS", "Spy", "answers", "books", "go"]
 

@@ -7,7 +7,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from trainer.rounds import RoundRecord
+from trainer.pool.round_record import RoundRecord
 
 __all__ = ["TerminalProgress"]
 

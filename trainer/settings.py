@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from trainer.fit import FitSettings
+from trainer.train.fit import FitSettings
 
 __all__ = ["RunSettings", "StopSettings"]
 

@@ -17,8 +17,8 @@ from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Sorter, sort_view
 from edge_runtime.schemas import ClassRule, Recipe
 from edge_runtime.segment import SegmentSettings, segment
-from trainer.export import FoldedNetwork, OnnxTemplate
-from trainer.network import make_network
+from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate
+from trainer.train.network import make_network
 
 __all__ = ["rows"]
 

@@ -10,9 +10,9 @@ import torch
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
-from trainer.export import FoldedNetwork, OnnxTemplate, folded_scores
-from trainer.network import make_network
-from trainer.selection import DrawSizes, NormNearest, draw_round
+from trainer.draw.selection import DrawSizes, NormNearest, draw_round
+from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, folded_scores
+from trainer.train.network import make_network
 
 __all__ = ["rows"]
 

@@ -1,0 +1,1 @@
+"""Samples into the pool: read, cut, weigh, group, split; each file accounted for."""

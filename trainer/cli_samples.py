@@ -1,0 +1,81 @@
+"""Commands about samples: import, pool, intake. They parse, call, print."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from firmware_bridge.clock import SystemClock
+from firmware_bridge.command_line import common_options, configure_logs, print_result
+
+__all__ = ["import_command", "intake", "pool"]
+
+_existing = click.Path(exists=True, path_type=Path)
+_new = click.Path(path_type=Path)
+
+
+@click.command("import", epilog="Example: sortloop-train import samples/train.tar --pool rice.pool")
+@click.argument("source", type=_existing)
+@click.option("--pool", "pool_path", type=_new, required=True, help="Pool file; made if it does not exist.")
+@click.option(
+    "--mask",
+    type=click.Choice(["auto", "object", "full"]),
+    default="auto",
+    show_default=True,
+    help="Cut objects out, or take whole pictures; decided once for a pool.",
+)
+@common_options
+def import_command(
+    source: Path,
+    pool_path: Path,
+    mask: Literal["auto", "object", "full"],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Import class folders, a tar of them, or a CSV manifest into a pool."""
+    from trainer.acquire.import_text import import_text  # noqa: PLC0415
+    from trainer.acquire.importer import ImportOptions, import_samples  # noqa: PLC0415
+    from trainer.pool.pool import Pool  # noqa: PLC0415
+    from trainer.progress import TerminalProgress  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
+        report = import_samples(source, pool, ImportOptions(mask=mask), SystemClock(), progress)
+    print_result(report, import_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-train pool rice.pool")
+@click.argument("pool_path", metavar="POOL", type=_existing)
+@common_options
+def pool(pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Show what a pool holds."""
+    from trainer.command_text import pool_text  # noqa: PLC0415
+    from trainer.pool.pool import Pool  # noqa: PLC0415
+    from trainer.pool.samples import PoolReport  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path) as opened:
+        counts = opened.counts()
+        report = PoolReport(counts.active, counts.conflict, counts.withdrawn, opened.digest())
+    print_result(report, pool_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-train intake stick/residuals.slrx --pool rice.pool")
+@click.argument("export", type=_existing)
+@click.option("--pool", "pool_path", type=_existing, required=True, help="Pool that the machine's model came from.")
+@common_options
+def intake(export: Path, pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Take mistakes recorded by a machine into the pool, each exactly once; writes a receipt beside EXPORT."""
+    from edge_runtime.receipt import write_receipt  # noqa: PLC0415
+    from edge_runtime.residual_export import read_export  # noqa: PLC0415
+    from trainer.acquire.intake import receipt_path, take_in  # noqa: PLC0415
+    from trainer.command_text import intake_text  # noqa: PLC0415
+    from trainer.pool.pool import Pool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path) as opened:
+        report, receipt = take_in(read_export(export), opened, SystemClock())
+    write_receipt(receipt_path(export), receipt)
+    print_result(report, intake_text(report), as_json=as_json)

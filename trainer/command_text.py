@@ -1,0 +1,74 @@
+"""Results as plain text tables for a terminal. Pure."""
+
+from trainer.acquire.intake import IntakeReport
+from trainer.judge.evaluate import EvaluateReport
+from trainer.loop.run_record import RunReport
+from trainer.pool.samples import PoolReport
+from trainer.text_table import table_text
+
+__all__ = ["evaluate_text", "intake_text", "pool_text", "run_text"]
+
+
+def run_text(report: RunReport) -> str:
+    """Return a run's result for people."""
+    rounds = table_text(
+        ("round", "training", "of pool", "still wrong", "macro-F1", "worst recall", "seconds"),
+        [
+            (
+                f"{r.number}{' *' if r.number == report.best_round else ''}",
+                str(r.training_samples),
+                f"{r.training_samples / report.pool_samples:.1%}",
+                str(r.residual),
+                f"{r.macro_f1:.4f}",
+                f"{r.worst_class_recall:.3f}",
+                f"{r.seconds:.1f}",
+            )
+            for r in report.rounds
+        ],
+    )
+    lines = [
+        rounds,
+        f"* ships: {report.training_samples} of {report.pool_samples} samples; stopped: {report.stop_reason}",
+        _figures(f"validation ({report.validated_on})", report.macro_f1, report.worst_class_recall),
+    ]
+    if report.test_macro_f1 is not None and report.test_worst_class_recall is not None:
+        lines.append(_figures("held-out test", report.test_macro_f1, report.test_worst_class_recall))
+    parity = f"{report.parity_crops} of {report.parity_crops} decisions equal, largest difference {report.parity:.1e}"
+    lines += [f"torch and onnxruntime: {parity}", f"model: {report.model} ({report.seconds:.0f} s)"]
+    return "\n".join(lines)
+
+
+def evaluate_text(report: EvaluateReport) -> str:
+    """Return an evaluation for people."""
+    recalls = table_text(("class", "recall"), [(name, f"{r:.4f}") for name, r in report.per_class_recall.items()])
+    head = f"{report.samples} pictures (mask: {report.mask}), accuracy {report.accuracy:.4f}"
+    uncut = f"not cut out, counted as wrong: {report.uncut}; unreadable, not counted: {report.unreadable}"
+    figures = _figures(head, report.macro_f1, report.worst_class_recall)
+    return f"{recalls}\n{figures}, standard error {report.macro_f1_error:.4f}\n{uncut}"
+
+
+def intake_text(report: IntakeReport) -> str:
+    """Return an intake's report for people."""
+    counts = [
+        (title, ", ".join(f"{name} {count}" for name, count in counts.items()) or "none")
+        for title, counts in (
+            ("new records", report.fates),
+            ("truth source", report.sources),
+            ("class", report.labels),
+            ("kept or refused", report.reasons),
+        )
+    ]
+    lines = [f"{title}: {text}" for title, text in counts]
+    return "\n".join([f"{report.records} records, {report.known} known before", *lines])
+
+
+def pool_text(report: PoolReport) -> str:
+    """Return a pool's counts for people."""
+    splits = sorted({split for counts in report.classes.values() for split in counts})
+    rows = [(name, *(str(counts.get(split, 0)) for split in splits)) for name, counts in report.classes.items()]
+    others = f"in conflict: {report.conflicts}, withdrawn: {report.withdrawn}"
+    return f"{table_text(('class', *splits), rows)}\n{others}\ndigest {report.digest}"
+
+
+def _figures(what: str, macro_f1: float, worst_class_recall: float) -> str:
+    return f"{what}: macro-F1 {macro_f1:.4f}, worst recall {worst_class_recall:.4f}"

@@ -1,0 +1,1 @@
+"""The whole circle on the virtual sorting machine."""

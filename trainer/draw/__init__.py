@@ -1,0 +1,1 @@
+"""Which samples join the training set: pure rules over numbers."""

@@ -1,0 +1,1 @@
+"""A network to the files that ship: ONNX, calibrated, checked."""

@@ -1,0 +1,158 @@
+"""Train, export and test one training set: a round's work, by the file that would ship and the machine's own code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.crop import CropSpec
+from edge_runtime.model import Classifier
+from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, check_parity, folded_scores
+from trainer.judge.validation import FOLDS, Validation
+from trainer.metrics import Scores, score_classes
+from trainer.pool.sample_table import SampleTable
+from trainer.settings import RunSettings
+from trainer.train.fit import TrainingSet, fit_network
+from trainer.train.fits import map_fits
+from trainer.train.network import CropNetwork
+
+__all__ = ["Judge", "Judged"]
+
+_PARITY_CROPS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A trained model and what it does.
+
+    Attributes:
+        network: as trained, before folding.
+        model: ONNX bytes, not yet calibrated.
+        scores: (N, K) float32 for every row of the table, by the exported model.
+        validation_scores: (M, K) float32 for the rows judged on; out of fold where there are folds.
+        validation: figures over those rows.
+    """
+
+    network: CropNetwork
+    model: bytes
+    scores: NDArray[np.float32]
+    validation_scores: NDArray[np.float32]
+    validation: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One fit of a round: rows to train on and rows to test, (N,) bool each."""
+
+    training: NDArray[np.bool_]
+    tested: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A trained network, its ONNX bytes, and its scores (N, K) float32, 0 where it was not asked."""
+
+    network: CropNetwork
+    model: bytes
+    scores: NDArray[np.float32]
+
+
+class Judge:
+    """Fixed for a run: the table, how it is validated, the settings and the exported graph.
+
+    Args:
+        table: train and validation samples.
+        validation: see `plan_validation`.
+        settings: of the run.
+        crop: shape of the table's crops.
+        on_step: called with (steps done, steps in all) while a training set is judged; out of fold from the threads of
+            the fits, never by two at once.
+    """
+
+    def __init__(
+        self,
+        table: SampleTable,
+        validation: Validation,
+        settings: RunSettings,
+        crop: CropSpec,
+        on_step: Callable[[int, int], None] = lambda *_: None,
+    ) -> None:
+        self._table = table
+        self._validation = validation
+        self._settings = settings
+        self._crop = crop
+        self._on_step = on_step
+        self.template = OnnxTemplate(settings.fit.network, crop, len(table.classes))
+
+    @property
+    def judged_rows(self) -> NDArray[np.int64]:
+        """(M,) row numbers that validation figures are about, ascending."""
+        return np.flatnonzero(self._validation.judged)
+
+    def judge(self, training: NDArray[np.bool_], steps: int) -> Judged:
+        """Train on some rows, export, and test every row with the exported model.
+
+        Args:
+            training: (N,) bool, rows of the training set.
+            steps: optimiser steps of each fit.
+
+        Raises:
+            TrainingError: the training set is empty, or the loss is no longer a number.
+            ExportRefusedError: torch and onnxruntime decide differently on a real crop.
+            ModelFolderError: onnxruntime cannot load the exported model.
+        """
+        everything, *blind = self._parts(training)
+        fits = 1 + len(blind)
+
+        def fit(part: _Part, on_step: Callable[[int], None]) -> _Fitted:
+            return self._fit_and_test(part, steps, on_step)
+
+        def on_step(done: int) -> None:
+            self._on_step(done, fits * steps)
+
+        fitted, *told = map_fits(fit, (everything, *blind), self._settings.fit.threads, on_step)
+        scores = fitted.scores if self._validation.folds is None else self._out_of_fold(blind, told)
+        validation_scores = scores[self.judged_rows]
+        return Judged(fitted.network, fitted.model, fitted.scores, validation_scores, self._score(validation_scores))
+
+    def score_model(self, model: bytes) -> NDArray[np.float32]:
+        """Return the scores (N, K) of every row by an ONNX model of this run's shape.
+
+        Raises:
+            ModelFolderError: onnxruntime cannot load it, or it has another shape.
+        """
+        return Classifier(model, self._crop, len(self._table.classes)).scores(self._table.pixels)
+
+    def _parts(self, training: NDArray[np.bool_]) -> list[_Part]:
+        """Return the fits of a round: on all of the training set; where there are folds, one blind to each."""
+        parts = [_Part(training, np.ones(len(self._table), np.bool_))]
+        folds = self._validation.folds
+        if folds is not None:
+            insides = [folds == fold for fold in range(FOLDS)]
+            parts += [_Part(training & ~x, x) for x in insides if x.any() and (training & ~x).any()]
+        return parts
+
+    def _out_of_fold(self, blind: list[_Part], told: list[_Fitted]) -> NDArray[np.float32]:
+        """Return the scores (N, K) of every row by a model that was trained without the row's fold."""
+        count = len(self._table.classes)
+        scores = np.full((len(self._table), count), 1 / count, np.float32)  # stays so where nothing is left to train on
+        for part, fitted in zip(blind, told, strict=True):
+            scores[part.tested] = fitted.scores[part.tested]
+        return scores
+
+    def _score(self, scores: NDArray[np.float32]) -> Scores:
+        true_ids = self._table.class_ids[self.judged_rows]
+        return score_classes(true_ids, scores.argmax(axis=1).astype(np.int64), len(self._table.classes))
+
+    def _fit_and_test(self, part: _Part, steps: int, on_step: Callable[[int], None]) -> _Fitted:
+        table, settings = self._table, self._settings
+        data = TrainingSet(table.pixels[part.training], table.class_ids[part.training], len(table.classes))
+        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, on_step=on_step)
+        folded = FoldedNetwork(network, 1.0)
+        model = self.template.fill(folded)
+        scores = np.zeros((len(table), len(table.classes)), np.float32)
+        scores[part.tested] = Classifier(model, self._crop, len(table.classes)).scores(table.pixels[part.tested])
+        sample = np.flatnonzero(part.tested)[:_PARITY_CROPS]
+        check_parity(folded_scores(folded, table.pixels[sample]), scores[sample])
+        return _Fitted(network, model, scores)

@@ -1,0 +1,1 @@
+"""The norm-balanced feedback loop, from a pool to a model folder."""

@@ -1,0 +1,83 @@
+"""What a run came to, on disk and in reports. Records only."""
+
+from typing import Literal
+
+import msgspec
+
+from trainer.loop.rounds import StopReason
+from trainer.metrics import Scores
+from trainer.pool.round_record import RoundRecord
+
+__all__ = ["RunResult", "RunTiming", "ShippedFigures"]
+
+
+class ShippedFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The shipped model's figures over some samples, with one standard error of macro_f1."""
+
+    samples: int
+    accuracy: float
+    macro_f1: float
+    macro_f1_error: float
+    worst_class_recall: float
+    per_class_recall: dict[str, float]
+    confusion: list[list[int]]
+
+    @staticmethod
+    def of(figures: Scores, classes: tuple[str, ...]) -> "ShippedFigures":
+        """Return figures for a report; classes without samples are left out of `per_class_recall`."""
+        recalls = {name: float(figures.recalls[k]) for k, name in enumerate(classes) if figures.counts[k]}
+        return ShippedFigures(
+            figures.samples,
+            figures.accuracy,
+            figures.macro_f1,
+            figures.macro_f1_error,
+            figures.worst_class_recall,
+            recalls,
+            figures.confusion.tolist(),
+        )
+
+
+class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run came to; equal for equal run keys.
+
+    Attributes:
+        run_key: what decided every byte.
+        classes: of the model, in the order of its scores.
+        rounds: every round's record.
+        best_round: number of the round whose training set shipped.
+        stop_reason: why the loop ended.
+        pool_samples: of the training split; training_samples: in the training set that shipped.
+        fit: "final" for the longer fit, "round" where it made validation worse.
+        validated_on: "split", or "folds" where a class has too few validation samples.
+        temperature, calibration_error: of the scores, the error after calibration on the same samples.
+        parity: largest difference of a score between torch and onnxruntime; all decisions are equal.
+        parity_crops: over how many real crops.
+        validation: figures of the shipped model.
+        test: on the held-out test samples of the pool, looked at once; None where there are none.
+        model_id: of the shipped model.
+    """
+
+    run_key: str
+    classes: tuple[str, ...]
+    rounds: list[RoundRecord]
+    best_round: int
+    stop_reason: StopReason
+    pool_samples: int
+    training_samples: int
+    fit: Literal["final", "round"]
+    validated_on: Literal["split", "folds"]
+    temperature: float
+    calibration_error: float
+    parity: float
+    parity_crops: int
+    validation: ShippedFigures
+    test: ShippedFigures | None
+    model_id: str
+    schema_version: Literal[1] = 1
+
+
+class RunTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wall times of a run, apart from everything that is compared: seconds in all and of each round."""
+
+    seconds: float
+    rounds: list[float]

@@ -1,0 +1,259 @@
+"""One run, from a pool to a model folder: the only file of the trainer that sees the whole way.
+
+Everything a run makes lies in one folder. Result and model are the same bytes for the same run key; wall times stand
+apart in `timing.json`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.errors import StorageError
+from edge_runtime.model import MODEL_FILE
+from edge_runtime.schemas import Action, DisplayName
+from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
+from firmware_bridge.clock import NS_PER_S, Clock
+from trainer.acquire.split import check_no_leak
+from trainer.errors import PoolError, ResumeError, SettingsError
+from trainer.export.model_folder import ModelClass, ShippedModel, golden_rows, write_model_folder
+from trainer.export.onnx_export import ORT_MIN
+from trainer.judge.judge import Judge
+from trainer.judge.validation import Validation, plan_validation
+from trainer.loop.loop import LoopContext, LoopResult, LoopState, Progress, run_loop
+from trainer.loop.results import RunResult, RunTiming, ShippedFigures
+from trainer.loop.run_key import RunInputs, differences, run_key
+from trainer.loop.ship import calibrate, final_fit, lineage_of, test_once
+from trainer.pool.data_set import DataSet
+from trainer.pool.ledger import Ledger, drawn_ids
+from trainer.pool.pool import Pool
+from trainer.pool.sample_table import SampleTable
+from trainer.settings import RunSettings
+from trainer.train.fit import use_threads
+
+__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunPlan", "load_result", "load_timing", "run"]
+
+MODEL_FOLDER: Final = "model"
+RESULT_FILE: Final = "result.json"
+_INPUTS_FILE: Final = "run.json"
+_TIMING_FILE: Final = "timing.json"
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a person asked for.
+
+    Attributes:
+        folder: everything the run makes lies here; made if it does not exist.
+        settings: of the run.
+        base: folder of a finished run on the same pool that is continued, None to start afresh.
+        display_names, actions: for the model folder; classes left out show their name and are accepted.
+    """
+
+    folder: Path
+    settings: RunSettings
+    base: Path | None = None
+    display_names: dict[str, DisplayName] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    data_set: DataSet
+    table: SampleTable  # train and validation
+    test: SampleTable
+    validation: Validation
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A finished run that is continued: its key, the ids of its training set, the model that it shipped."""
+
+    run_key: str
+    training_ids: frozenset[str]
+    model: bytes
+
+
+def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResult:
+    """Run the loop on a pool and leave a model folder; a finished run returns its result at once.
+
+    Args:
+        pool: open, with samples of at least two classes.
+        plan: folder, settings, base.
+        clock: for the timing file.
+        progress: told of steps and rounds.
+
+    Raises:
+        ResumeError: the folder holds a run with another key, the message says what differs; or the base is no finished
+            run on this pool.
+        SettingsError: take_new without a base, or an action for a class that the pool does not have.
+        PoolError: the pool is empty or cannot be written.
+        LeakError: a group lies on two sides of the split.
+        NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
+        TrainingError: the loss is no longer a number.
+        ExportRefusedError: torch and onnxruntime decide differently.
+        ModelFolderError: onnxruntime cannot load an exported model.
+        StorageError: the folder cannot be read or written.
+    """
+    started_ns = clock.monotonic_ns()
+    use_threads(plan.settings.fit.threads)
+    if plan.settings.take_new and plan.base is None:
+        raise SettingsError("take_new is set, but no base run is given: a fresh run has no earlier training set")
+    samples = _load_samples(pool)
+    base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
+    inputs = RunInputs.here(
+        plan.settings,
+        pool.digest(),
+        classes=_model_classes(plan, samples.table.classes),
+        data_set=samples.data_set,
+        base_key=base.run_key if base else "",
+    )
+    key = _claim_folder(plan.folder, inputs)
+    if (plan.folder / RESULT_FILE).is_file():
+        return load_result(plan.folder)
+    ledger = Ledger(pool, key, msgspec.json.encode(inputs).decode(), samples.table.ids)
+    judge = Judge(
+        samples.table,
+        samples.validation,
+        plan.settings,
+        samples.data_set.crop,
+        on_step=lambda done, total: progress.step("fit", done, total),
+    )
+    state = LoopState(samples.table, samples.validation)
+    if base is not None:
+        training = _first_training_set(base, samples.table, take_new=plan.settings.take_new)
+        ledger.start_from(np.flatnonzero(training))
+        state.start_from(training, judge.score_model(base.model).argmax(axis=1).astype(np.int64))
+    found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
+    result = _ship(judge, samples, found, plan, inputs)
+    seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
+    write_atomic(plan.folder / _TIMING_FILE, msgspec.json.encode(RunTiming(seconds, found.seconds)))
+    write_atomic(plan.folder / RESULT_FILE, msgspec.json.format(msgspec.json.encode(result)))
+    return result
+
+
+def load_result(folder: Path) -> RunResult:
+    """Return the result of a finished run.
+
+    Raises:
+        ResumeError: the folder holds no finished run, or its result is damaged.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=RunResult)
+    except (StorageError, msgspec.DecodeError) as error:
+        raise ResumeError(f"{folder} holds no finished run: {error}") from error
+
+
+def load_timing(folder: Path) -> RunTiming:
+    """Return the wall times of a finished run.
+
+    Raises:
+        ResumeError: the folder holds none, or they are damaged.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(folder / _TIMING_FILE), type=RunTiming)
+    except (StorageError, msgspec.DecodeError) as error:
+        raise ResumeError(f"{folder} holds no times of a finished run: {error}") from error
+
+
+def _load_samples(pool: Pool) -> _Samples:
+    data_set = pool.data_set()
+    if data_set is None:
+        raise PoolError(f"pool {pool.path} is empty: import samples first")
+    everything = pool.load(("train", "validation", "test"))
+    check_no_leak(everything)
+    is_test = np.array([split == "test" for split in everything.splits], np.bool_)
+    is_audit = np.array([origin == "audit" for origin in everything.origins], np.bool_)  # measures machines, not runs
+    table = everything.take(np.flatnonzero(~is_test & ~is_audit))
+    return _Samples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
+
+
+def _model_classes(plan: RunPlan, names: tuple[str, ...]) -> dict[str, ModelClass]:
+    strange = sorted(set(plan.actions) - set(names))
+    if strange:
+        raise SettingsError(f"no class {', '.join(strange)} in the pool: it has {', '.join(names)}")
+    return {
+        name: ModelClass(plan.display_names.get(name, DisplayName(name, name)), plan.actions.get(name, "accept"))
+        for name in names
+    }
+
+
+def _claim_folder(folder: Path, inputs: RunInputs) -> str:
+    """Make the folder this run's, or prove that it is already; return the run key."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    path = folder / _INPUTS_FILE
+    if not path.exists():
+        write_atomic(path, msgspec.json.format(msgspec.json.encode(inputs)))
+        return run_key(inputs)
+    try:
+        before = msgspec.json.decode(read_bytes(path), type=RunInputs)
+    except msgspec.DecodeError as error:
+        raise ResumeError(f"{path} is damaged, or another version wrote it: {error}") from error
+    if before != inputs:
+        changes = "; ".join(differences(before, inputs))
+        raise ResumeError(f"{folder} holds a run whose bytes would not be the same: {changes}")
+    return run_key(inputs)
+
+
+def _load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> _Base:
+    result = load_result(folder)
+    if result.classes != classes:
+        raise ResumeError(f"the run in {folder} knows {', '.join(result.classes)}; the pool holds {', '.join(classes)}")
+    training_ids = frozenset(drawn_ids(pool, result.run_key, result.best_round))
+    if not training_ids:
+        raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
+    path = folder / MODEL_FOLDER / MODEL_FILE
+    model = read_bytes(path)
+    if sha256_hex(model) != result.model_id:
+        raise ResumeError(f"{path} is not the model that the run in {folder} shipped: it was changed")
+    return _Base(result.run_key, training_ids, model)
+
+
+def _first_training_set(base: _Base, table: SampleTable, *, take_new: bool) -> NDArray[np.bool_]:
+    """Return, (N,) bool, what a continued run starts with; what a person withdrew since is left out."""
+    rows = zip(table.ids, table.origins, strict=True)
+    return np.array([name in base.training_ids or (take_new and origin == "residual") for name, origin in rows])
+
+
+def _ship(judge: Judge, samples: _Samples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:
+    fit = plan.settings.fit
+    judged, which = final_fit(judge, found, steps=fit.steps, final_steps=fit.final_steps)
+    crop, table = samples.data_set.crop, samples.table
+    ready = calibrate(judge, judged, table, crop)
+    key = run_key(inputs)
+    shipped = ShippedModel(
+        model=ready.model,
+        temperature=ready.temperature,
+        validation=judged.validation,
+        lineage=lineage_of(inputs, key, found),
+        opset=judge.template.opset,
+        ort_min=ORT_MIN,
+        classes=inputs.classes,
+    )
+    golden = golden_rows(judge.judged_rows, table.class_ids)
+    write_model_folder(plan.folder / MODEL_FOLDER, shipped, table, samples.data_set, golden=golden)
+    test = test_once(ready.model, samples.test, crop)
+    return RunResult(
+        run_key=key,
+        classes=table.classes,
+        rounds=found.rounds,
+        best_round=found.best.number,
+        stop_reason=found.stop_reason,
+        pool_samples=found.best.pool_samples,
+        training_samples=found.best.training_samples,
+        fit=which,
+        validated_on="split" if samples.validation.folds is None else "folds",
+        temperature=ready.temperature,
+        calibration_error=ready.calibration_error,
+        parity=ready.parity,
+        parity_crops=ready.parity_crops,
+        validation=ShippedFigures.of(judged.validation, table.classes),
+        test=None if test is None else ShippedFigures.of(test, table.classes),
+        model_id=sha256_hex(ready.model),
+    )

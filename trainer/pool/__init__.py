@@ -1,0 +1,1 @@
+"""The sample pool and the ledger of rounds: one SQLite file."""

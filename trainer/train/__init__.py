@@ -1,0 +1,1 @@
+"""A training set to a network: the only place where weights change."""
