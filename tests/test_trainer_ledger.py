@@ -9,12 +9,14 @@ import pytest
 
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.errors import PoolError, ResumeError
-from trainer.pool.ledger import Ledger, RoundResult, drawn_ids
+from trainer.pool.ledger import HeldBack, Ledger, RoundFindings, RoundResult, training_ids
 from trainer.pool.pool import Pool
 from trainer.pool.round_record import ClassRound, RoundRecord
 
 KEY, OTHER = "1" * 64, "2" * 64
 IDS = tuple(f"{at:064x}" for at in range(10))
+CLASSES = ("good", "husk", "stone")
+SCORES = np.full((10, 3), 1 / 3, np.float16)
 
 
 def result(number: int, drawn: tuple[int, ...] = (3, 1), residual: int = 4) -> RoundResult:
@@ -32,11 +34,12 @@ def result(number: int, drawn: tuple[int, ...] = (3, 1), residual: int = 4) -> R
         model_id="a" * 64,
         classes={"good": ClassRound(10, 2, 2, residual, 1 / 3)},
     )
-    return RoundResult(record, np.array(drawn, np.int64), np.arange(10, dtype=np.int16) % 3)
+    findings = RoundFindings(np.array(drawn, np.int64), np.arange(10, dtype=np.int16) % 3, SCORES, HeldBack.nothing())
+    return RoundResult(record, findings)
 
 
 def facts(found: list[RoundResult]) -> list[tuple[RoundRecord, list[int], list[int]]]:
-    return [(one.record, one.drawn.tolist(), one.predicted_ids.tolist()) for one in found]
+    return [(one.record, one.findings.drawn.tolist(), one.findings.predicted_ids.tolist()) for one in found]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
 
 
 def ledger(pool: Pool, key: str = KEY) -> Ledger:
-    return Ledger(pool, key, "{}", IDS)
+    return Ledger(pool, key, "{}", sample_ids=IDS, classes=CLASSES)
 
 
 def test_what_goes_in_comes_out_in_order(pool: Pool) -> None:
@@ -76,7 +79,7 @@ def test_a_round_recorded_again_replaces_the_first(pool: Pool) -> None:
     ledger(pool).add(result(1, (9, 0, 4)))
     ledger(pool).add(result(1, (2,), residual=3))
     assert facts(ledger(pool).rounds()) == facts([result(1, (2,), residual=3)])
-    assert drawn_ids(pool, KEY, 1) == (IDS[2],)
+    assert training_ids(pool, KEY, 1) == (IDS[2],)
 
 
 def test_dropped_rounds_and_all_later_ones_are_gone(pool: Pool) -> None:
@@ -84,15 +87,15 @@ def test_dropped_rounds_and_all_later_ones_are_gone(pool: Pool) -> None:
         ledger(pool).add(result(number, (number,)))
     ledger(pool).drop_from(2)
     assert facts(ledger(pool).rounds()) == facts([result(1, (1,))])
-    assert drawn_ids(pool, KEY, 3) == (IDS[1],)
+    assert training_ids(pool, KEY, 3) == (IDS[1],)
 
 
 def test_start_of_a_continued_run_is_round_0_of_its_draws(pool: Pool) -> None:
     ledger(pool).start_from(np.array([7, 3]))
     ledger(pool).start_from(np.array([8, 3]))
     ledger(pool).add(result(1, (1,)))
-    assert drawn_ids(pool, KEY, 0) == (IDS[3], IDS[8])
-    assert drawn_ids(pool, KEY, 1) == (IDS[1], IDS[3], IDS[8])
+    assert training_ids(pool, KEY, 0) == (IDS[3], IDS[8])
+    assert training_ids(pool, KEY, 1) == (IDS[1], IDS[3], IDS[8])
     assert [one.record.number for one in ledger(pool).rounds()] == [1]
 
 
@@ -100,17 +103,17 @@ def test_dropping_all_rounds_keeps_the_start(pool: Pool) -> None:
     ledger(pool).start_from(np.array([7]))
     ledger(pool).add(result(1))
     ledger(pool).drop_from(1)
-    assert drawn_ids(pool, KEY, 9) == (IDS[7],)
+    assert training_ids(pool, KEY, 9) == (IDS[7],)
 
 
 def test_draws_count_up_to_the_round_asked_for(pool: Pool) -> None:
     for number in (1, 2, 3):
         ledger(pool).add(result(number, (number,)))
-    assert [len(drawn_ids(pool, KEY, last)) for last in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert [len(training_ids(pool, KEY, last)) for last in (0, 1, 2, 3)] == [0, 1, 2, 3]
 
 
 def test_a_pool_that_never_saw_a_run_has_no_draws(pool: Pool) -> None:
-    assert drawn_ids(pool, KEY, 9) == ()
+    assert training_ids(pool, KEY, 9) == ()
 
 
 def test_an_error_in_the_middle_of_a_round_leaves_the_old_one(pool: Pool) -> None:
@@ -134,7 +137,7 @@ def test_an_interrupted_write_leaves_nothing(pool: Pool) -> None:
 def test_a_round_that_drew_a_lost_sample_names_it(pool: Pool) -> None:
     ledger(pool).add(result(2, (9,)))
     with pytest.raises(ResumeError, match=f"round 2 drew sample {IDS[9][:12]}"):
-        Ledger(pool, KEY, "{}", IDS[:9]).rounds()
+        Ledger(pool, KEY, "{}", sample_ids=IDS[:9], classes=CLASSES).rounds()
 
 
 def test_a_pool_locked_by_another_program_is_told(pool: Pool) -> None:
@@ -144,8 +147,8 @@ def test_a_pool_locked_by_another_program_is_told(pool: Pool) -> None:
 
 
 def test_inputs_are_kept_for_people(pool: Pool) -> None:
-    Ledger(pool, KEY, '{"seed": 1}', IDS)
-    Ledger(pool, KEY, '{"seed": 1}', IDS)
+    Ledger(pool, KEY, '{"seed": 1}', sample_ids=IDS, classes=CLASSES)
+    Ledger(pool, KEY, '{"seed": 1}', sample_ids=IDS, classes=CLASSES)
     assert pool.connection.execute("SELECT * FROM runs").fetchall() == [(KEY, '{"seed": 1}')]
 
 

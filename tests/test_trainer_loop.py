@@ -10,7 +10,8 @@ from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.judge.judge import Judge, Judged
 from trainer.judge.validation import Validation, plan_validation
-from trainer.loop.loop import LoopContext, LoopResult, LoopState, round_file, run_loop
+from trainer.loop.loop import LoopContext, LoopResult, round_file, run_loop
+from trainer.loop.state import LoopState
 from trainer.metrics import score_classes
 from trainer.pool.ledger import Ledger
 from trainer.pool.pool import Pool
@@ -38,7 +39,7 @@ class StubJudge(Judge):
         scores = np.eye(2, dtype=np.float32)[told]
         rows = np.flatnonzero(self._rows.judged)
         figures = score_classes(self._samples.class_ids[rows], told[rows], 2)
-        return Judged(NETWORK, b"model %d" % len(self.asked), scores, scores[rows], figures)
+        return Judged(NETWORK, b"model %d" % len(self.asked), scores, scores[rows], figures, scores, steps, 2 * steps)
 
 
 class Heard:
@@ -66,9 +67,10 @@ class Bench:
     def loop(self, wrong: list[NDArray[np.bool_]], stop: StopSettings = PATIENT, m: int = 4) -> LoopResult:
         self.judge = StubJudge(self.table, self.validation, wrong)
         with Pool.open(self.folder / "p.pool") as pool:
-            ledger = Ledger(pool, KEY, "{}", self.table.ids)
-            context = LoopContext(RunSettings(m=m, stop=stop), self.folder, ManualClock(), Heard())
-            return run_loop(self.judge, LoopState(self.table, self.validation), ledger, context)
+            ledger = Ledger(pool, KEY, "{}", sample_ids=self.table.ids, classes=self.table.classes)
+            settings = RunSettings(m=m, stop=stop)
+            context = LoopContext(settings, self.folder, ManualClock(), Heard())
+            return run_loop(self.judge, LoopState(self.table, self.validation, settings), ledger, context)
 
     def everything(self) -> NDArray[np.bool_]:
         return np.ones(len(self.table), np.bool_)
@@ -157,5 +159,5 @@ def test_each_round_leaves_its_file_under_its_number(bench: Bench) -> None:
 def test_m_is_the_settings_or_two_per_cent_of_the_pool(bench: Bench) -> None:
     assert bench.loop([~bench.everything()], m=5).sizes.m == 5
     with Pool.open(bench.folder / "p.pool") as pool:
-        Ledger(pool, KEY, "{}", bench.table.ids).drop_from(1)
+        Ledger(pool, KEY, "{}", sample_ids=bench.table.ids, classes=bench.table.classes).drop_from(1)
     assert bench.loop([~bench.everything()], m=0).sizes.m == 8

@@ -19,8 +19,9 @@ from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
 from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
 from trainer.loop.rounds import best_round
-from trainer.loop.run import RunPlan, load_result, load_timing, run
-from trainer.pool.ledger import drawn_ids
+from trainer.loop.run import RunPlan, load_result, run
+from trainer.loop.timing import load_timing
+from trainer.pool.ledger import training_ids
 from trainer.pool.pool import Pool
 from trainer.settings import StopSettings
 from trainer.train.fit import FitSettings
@@ -80,7 +81,7 @@ def test_each_round_draws_only_what_the_last_model_got_wrong(finished: Path) -> 
     result = load_result(finished / "run")
     with Pool.open(finished / "p.pool") as pool:
         table = pool.load(("train", "validation"))
-        drawn = [set(drawn_ids(pool, result.run_key, number)) for number in range(4)]
+        drawn = [set(training_ids(pool, result.run_key, number)) for number in range(4)]
     for record in result.rounds[:-1]:
         model = (finished / "run" / f"round-{record.number:03}.onnx").read_bytes()
         predicted = Classifier(model, CropSpec(side_px=16), 3).scores(table.pixels).argmax(axis=1)
@@ -94,7 +95,7 @@ def test_test_samples_are_judged_once_and_never_drawn(finished: Path) -> None:
     result = load_result(finished / "run")
     with Pool.open(finished / "p.pool") as pool:
         test = pool.load(["test"])
-        assert not set(test.ids) & set(drawn_ids(pool, result.run_key, 99))
+        assert not set(test.ids) & set(training_ids(pool, result.run_key, 99))
     folder = load_model_folder(finished / "run" / "model")
     predicted = make_classifier(folder).scores(test.pixels).argmax(axis=1)
     assert result.test is not None
@@ -232,9 +233,9 @@ def test_a_continued_run_starts_from_its_base_and_draws_what_the_base_gets_wrong
     model = (copied / "run" / "model" / "model.onnx").read_bytes()
     with Pool.open(copied / "p.pool") as pool:
         table = pool.load(["train"])
-        start = set(drawn_ids(pool, result.run_key, 0))
-        first = set(drawn_ids(pool, result.run_key, 1)) - start
-        assert start == set(drawn_ids(pool, base.run_key, base.best_round))
+        start = set(training_ids(pool, result.run_key, 0))
+        first = set(training_ids(pool, result.run_key, 1)) - start
+        assert start == set(training_ids(pool, base.run_key, base.best_round))
     predicted = Classifier(model, CropSpec(side_px=16), 3).scores(table.pixels).argmax(axis=1)
     wrong = {name for name, true, told in zip(table.ids, table.class_ids, predicted, strict=True) if true != told}
     assert first
@@ -260,8 +261,10 @@ def test_take_new_trains_once_on_every_sample_from_machines_and_draws_nothing(co
     result = go(copied, msgspec.structs.replace(SETTINGS, take_new=True), copied / "run")
     base = load_result(copied / "run")
     with Pool.open(copied / "p.pool") as pool:
-        assert set(drawn_ids(pool, result.run_key, 0)) == new | set(drawn_ids(pool, base.run_key, base.best_round))
-        assert set(drawn_ids(pool, result.run_key, 9)) == set(drawn_ids(pool, result.run_key, 0))
+        assert set(training_ids(pool, result.run_key, 0)) == new | set(
+            training_ids(pool, base.run_key, base.best_round)
+        )
+        assert set(training_ids(pool, result.run_key, 9)) == set(training_ids(pool, result.run_key, 0))
     assert [(record.drawn, record.training_samples) for record in result.rounds] == [(0, base.training_samples + 30)]
 
 
@@ -275,10 +278,10 @@ def test_take_new_without_a_base_is_refused(tmp_path: Path) -> None:
 def test_a_sample_withdrawn_since_leaves_the_continued_training_set(copied: Path) -> None:
     base = load_result(copied / "run")
     with Pool.open(copied / "p.pool") as pool:
-        known = drawn_ids(pool, base.run_key, base.best_round)
+        known = training_ids(pool, base.run_key, base.best_round)
         pool.withdraw(known[0], who="ann", why="two grains", utc="2026-01-01T00:00:00+00:00")
         result = run(pool, RunPlan(copied / "next", SETTINGS, copied / "run"), ManualClock(), Spy())
-        assert drawn_ids(pool, result.run_key, 0) == known[1:]
+        assert training_ids(pool, result.run_key, 0) == known[1:]
 
 
 def test_the_audit_slice_of_a_machine_is_in_no_figure_of_a_run(copied: Path) -> None:

@@ -49,5 +49,5 @@ def answers(run_folder: Path) -> dict[str, bytes]:
 
 def books(pool_path: Path) -> dict[str, list[tuple[object, ...]]]:
     with Pool.open(pool_path) as pool:
-        tables = ("runs", "rounds", "draws", "predictions")
+        tables = ("runs", "rounds", "draws", "judgements")
         return {name: pool.connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall() for name in tables}

@@ -38,9 +38,10 @@ def run(
 ) -> None:
     """Run the norm-balanced loop and leave a model folder in OUT/model."""
     from trainer.command_text import run_text  # noqa: PLC0415
-    from trainer.loop.run import MODEL_FOLDER, RunPlan, load_timing  # noqa: PLC0415
+    from trainer.loop.run import MODEL_FOLDER, RunPlan  # noqa: PLC0415
     from trainer.loop.run import run as run_loop  # noqa: PLC0415
     from trainer.loop.run_record import run_report  # noqa: PLC0415
+    from trainer.loop.timing import load_timing  # noqa: PLC0415
     from trainer.pool.pool import Pool  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
     from trainer.report.run_report import write_report  # noqa: PLC0415

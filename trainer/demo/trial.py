@@ -26,8 +26,9 @@ from trainer.acquire.intake import Fate, take_in
 from trainer.demo.demo_results import Contender, DemoResult, MachineFigures
 from trainer.demo.trial_machine import Streams, machine_figures, record_streams, sort_unseen
 from trainer.loop.loop import Progress
-from trainer.loop.run import MODEL_FOLDER, RunPlan, load_timing, run
+from trainer.loop.run import MODEL_FOLDER, RunPlan, run
 from trainer.loop.run_record import RunReport, run_report
+from trainer.loop.timing import load_timing
 from trainer.pool.pool import Pool
 from trainer.report.run_report import write_report
 from trainer.settings import RunSettings, StopSettings

@@ -32,6 +32,8 @@ class Judged:
         scores: (N, K) float32 for every row of the table, by the exported model.
         validation_scores: (M, K) float32 for the rows judged on; out of fold where there are folds.
         validation: figures over those rows.
+        blind_scores: (N, K) float32: out of fold where there are folds, else as `scores`.
+        steps: optimiser steps of all fits together; visits: samples that they looked at.
     """
 
     network: CropNetwork
@@ -39,6 +41,9 @@ class Judged:
     scores: NDArray[np.float32]
     validation_scores: NDArray[np.float32]
     validation: Scores
+    blind_scores: NDArray[np.float32]
+    steps: int
+    visits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,16 @@ class Judge:
         fitted, *told = map_fits(fit, (everything, *blind), self._settings.fit.threads, on_step)
         scores = fitted.scores if self._validation.folds is None else self._out_of_fold(blind, told)
         validation_scores = scores[self.judged_rows]
-        return Judged(fitted.network, fitted.model, fitted.scores, validation_scores, self._score(validation_scores))
+        return Judged(
+            network=fitted.network,
+            model=fitted.model,
+            scores=fitted.scores,
+            validation_scores=validation_scores,
+            validation=self._score(validation_scores),
+            blind_scores=scores,
+            steps=fits * steps,
+            visits=fits * steps * self._settings.fit.batch,
+        )
 
     def score_model(self, model: bytes) -> NDArray[np.float32]:
         """Return the scores (N, K) of every row by an ONNX model of this run's shape.

@@ -18,15 +18,15 @@ from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.draw.selection import DrawSizes, NormNearest, default_m, draw_round
 from trainer.judge.judge import Judge, Judged
-from trainer.judge.validation import Validation
+from trainer.loop.round_figures import make_record
 from trainer.loop.rounds import StopReason, best_round, stop_reason
-from trainer.metrics import Scores
-from trainer.pool.ledger import Ledger, RoundResult
-from trainer.pool.round_record import ClassRound, RoundRecord
-from trainer.pool.sample_table import SampleTable
+from trainer.loop.state import LoopState
+from trainer.loop.timing import load_seconds, save_seconds
+from trainer.pool.ledger import HeldBack, Ledger, RoundFindings, RoundResult
+from trainer.pool.round_record import RoundRecord
 from trainer.settings import RunSettings
 
-__all__ = ["LoopContext", "LoopResult", "LoopState", "Progress", "round_file", "run_loop"]
+__all__ = ["LoopContext", "LoopResult", "Progress", "round_file", "run_loop"]
 
 
 class Progress(Protocol):
@@ -60,29 +60,6 @@ class LoopResult:
     best: RoundRecord
     training: NDArray[np.bool_]
     sizes: DrawSizes
-
-
-class LoopState:
-    """The rounds so far: what is in the training set, and what is still wrong outside it."""
-
-    def __init__(self, table: SampleTable, validation: Validation) -> None:
-        self.table = table
-        self.pool = validation.pool
-        self.is_out_of_fold = validation.folds is not None
-        self.training = np.zeros(len(table), np.bool_)
-        self.residual = self.pool.copy()
-        self.records: list[RoundRecord] = []
-
-    def start_from(self, training: NDArray[np.bool_], predicted_ids: NDArray[np.int64]) -> None:
-        """Continue a run: its training set, and what its model gets wrong outside it."""
-        self.training = training & self.pool
-        self.residual = self.pool & ~self.training & (predicted_ids != self.table.class_ids)
-
-    def apply(self, result: RoundResult) -> None:
-        """Take over a finished round: what its model gets right outside the training set leaves the residual."""
-        self.training[result.drawn] = True
-        self.residual = self.pool & ~self.training & (result.predicted_ids != self.table.class_ids)
-        self.records.append(result.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +105,25 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
     while True:
         candidates = state.residual & np.bool_(is_drawing)
         drawn = draw_round(table.class_ids, table.norms_q16, candidates, sizes=sizes, selector=selector)
-        reason = stop_reason(state.records, rules, is_exhausted=drawn.size == 0 and bool(state.records))
+        is_exhausted = drawn.size == 0 and bool(state.records)
+        reason = stop_reason(state.records, rules, is_exhausted=is_exhausted, seconds=sum(seconds))
         if reason is not None:
             break
         started_ns = context.clock.monotonic_ns()
         training = state.training.copy()
         training[drawn] = True
         judged = judge.judge(training, settings.fit.steps)
-        result = _round_result(state, training, drawn, judged)
-        write_atomic(round_file(context.folder, result.record.number), judged.model)
-        ledger.add(result)
-        state.apply(result)
+        found = _findings(drawn, judged)
+        state.apply(found)
+        record = make_record(state, judged)
+        write_atomic(round_file(context.folder, record.number), judged.model)
+        ledger.add(RoundResult(record, found))
+        state.records.append(record)
         seconds.append((context.clock.monotonic_ns() - started_ns) / NS_PER_S)
-        context.progress.round_done(result.record, seconds[-1])
-    best = best_round(state.records)
-    return LoopResult(state.records, seconds, reason, best, _training_at(ledger, state, best.number), sizes)
+        save_seconds(context.folder, seconds)
+        context.progress.round_done(record, seconds[-1])
+    best = best_round(state.records) if settings.ship == "best" else state.records[-1]
+    return LoopResult(state.records, seconds, reason, best, state.training_sets[best.number - 1], sizes)
 
 
 def round_file(folder: Path, number: int) -> Path:
@@ -156,57 +137,17 @@ def _draw_sizes(state: LoopState, settings: RunSettings) -> DrawSizes:
 
 
 def _resume(state: LoopState, ledger: Ledger, folder: Path) -> list[float]:
-    """Take over the finished rounds whose files are whole; later ones are run again."""
+    """Take over the finished rounds whose files are whole, and return their wall times; later ones are run again."""
     for result in ledger.rounds():
         path = round_file(folder, result.record.number)
         if not path.is_file() or sha256_hex(read_bytes(path)) != result.record.model_id:
             ledger.drop_from(result.record.number)
             break
-        state.apply(result)
-    return [0.0] * len(state.records)
+        state.apply(result.findings)
+        state.records.append(result.record)
+    return load_seconds(folder, len(state.records))
 
 
-def _round_result(
-    state: LoopState, training: NDArray[np.bool_], drawn: NDArray[np.int64], judged: Judged
-) -> RoundResult:
-    predicted = judged.scores.argmax(axis=1).astype(np.int64)
-    outside = state.pool & ~training
-    wrong = outside & (predicted != state.table.class_ids)
-    figures = judged.validation
-    record = RoundRecord(
-        number=len(state.records) + 1,
-        drawn=int(drawn.size),
-        training_samples=int(training.sum()),
-        residual=int(wrong.sum()),
-        pool_samples=int(state.pool.sum()),
-        pool_accuracy=1.0 - float(wrong.sum() / max(1, outside.sum())),
-        macro_f1=figures.macro_f1,
-        worst_class_recall=figures.worst_class_recall,
-        macro_f1_error=figures.macro_f1_error,
-        validation_samples=figures.samples,
-        model_id=sha256_hex(judged.model),
-        classes=_class_rounds(state, training, drawn, (wrong, figures)),
-    )
-    return RoundResult(record, drawn, predicted.astype(np.int16))
-
-
-def _class_rounds(
-    state: LoopState, training: NDArray[np.bool_], drawn: NDArray[np.int64], found: tuple[NDArray[np.bool_], Scores]
-) -> dict[str, ClassRound]:
-    wrong, figures = found
-    ids, count = state.table.class_ids, len(state.table.classes)
-    in_pool, new, inside, residual = (
-        np.bincount(ids[rows], minlength=count).tolist() for rows in (state.pool, drawn, training, wrong)
-    )
-    return {
-        name: ClassRound(in_pool[k], new[k], inside[k], residual[k], float(figures.recalls[k]))
-        for k, name in enumerate(state.table.classes)
-    }
-
-
-def _training_at(ledger: Ledger, state: LoopState, number: int) -> NDArray[np.bool_]:
-    training = state.training.copy()
-    for result in ledger.rounds():
-        if result.record.number > number:
-            training[result.drawn] = False
-    return training
+def _findings(drawn: NDArray[np.int64], judged: Judged) -> RoundFindings:
+    predicted = judged.scores.argmax(axis=1).astype(np.int16)
+    return RoundFindings(drawn, predicted, judged.blind_scores.astype(np.float16), HeldBack.nothing())

@@ -11,7 +11,16 @@ from trainer.settings import StopSettings
 
 __all__ = ["StopReason", "best_round", "is_better", "stop_reason"]
 
-StopReason = Literal["residual_small", "classes_small", "no_gain", "nothing_left", "rounds_budget", "samples_budget"]
+StopReason = Literal[
+    "residual_small",
+    "classes_small",
+    "no_gain",
+    "nothing_left",
+    "rounds_budget",
+    "samples_budget",
+    "steps_budget",
+    "seconds_budget",
+]
 
 
 def is_better(challenger: RoundRecord, best: RoundRecord) -> bool:
@@ -35,13 +44,16 @@ def best_round(rounds: list[RoundRecord]) -> RoundRecord:
     return min(equal, key=lambda r: (r.residual, -r.worst_class_recall, r.number))
 
 
-def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhausted: bool) -> StopReason | None:
+def stop_reason(
+    rounds: list[RoundRecord], settings: StopSettings, *, is_exhausted: bool, seconds: float = 0.0
+) -> StopReason | None:
     """Return why the loop ends after these rounds, None to go on.
 
     Args:
         rounds: so far, in order; may be empty.
         settings: limits.
         is_exhausted: no sample is left to draw.
+        seconds: wall time of the rounds so far.
     """
     rules: list[tuple[StopReason, bool]] = [
         ("nothing_left", is_exhausted),
@@ -50,7 +62,7 @@ def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhaust
     if rounds:
         last = rounds[-1]
         small = all(c.residual <= settings.class_residual_share * c.pool for c in last.classes.values())
-        few = last.residual <= settings.residual_share * last.pool_samples
+        few = last.residual <= max(settings.residual, settings.residual_share * last.pool_samples)
         fewer = last.residual < settings.residual_per_class * len(last.classes)
         rules = [
             ("residual_small", few or fewer),
@@ -58,6 +70,8 @@ def stop_reason(rounds: list[RoundRecord], settings: StopSettings, *, is_exhaust
             ("no_gain", 0 < settings.patience <= _rounds_without_gain(rounds)),
             *rules,
             ("samples_budget", last.training_samples >= settings.training_share * last.pool_samples),
+            ("steps_budget", 0 < settings.steps <= sum(record.steps for record in rounds)),
+            ("seconds_budget", 0 < settings.seconds <= seconds),
         ]
     return next((reason for reason, holds in rules if holds), None)
 

@@ -23,23 +23,24 @@ from trainer.export.model_folder import ModelClass, ShippedModel, golden_rows, w
 from trainer.export.onnx_export import ORT_MIN
 from trainer.judge.judge import Judge
 from trainer.judge.validation import Validation, plan_validation
-from trainer.loop.loop import LoopContext, LoopResult, LoopState, Progress, run_loop
+from trainer.loop.loop import LoopContext, LoopResult, Progress, run_loop
 from trainer.loop.results import RunResult, RunTiming, ShippedFigures
 from trainer.loop.run_key import RunInputs, differences, run_key
 from trainer.loop.ship import calibrate, final_fit, lineage_of, test_once
+from trainer.loop.state import LoopState
+from trainer.loop.timing import save_timing
 from trainer.pool.data_set import DataSet
-from trainer.pool.ledger import Ledger, drawn_ids
+from trainer.pool.ledger import Ledger, training_ids
 from trainer.pool.pool import Pool
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
 from trainer.train.fit import use_threads
 
-__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunPlan", "load_result", "load_timing", "run"]
+__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunPlan", "load_result", "run"]
 
 MODEL_FOLDER: Final = "model"
 RESULT_FILE: Final = "result.json"
 _INPUTS_FILE: Final = "run.json"
-_TIMING_FILE: Final = "timing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     key = _claim_folder(plan.folder, inputs)
     if (plan.folder / RESULT_FILE).is_file():
         return load_result(plan.folder)
-    ledger = Ledger(pool, key, msgspec.json.encode(inputs).decode(), samples.table.ids)
+    table = samples.table
+    ledger = Ledger(pool, key, msgspec.json.encode(inputs).decode(), sample_ids=table.ids, classes=table.classes)
     judge = Judge(
         samples.table,
         samples.validation,
@@ -122,7 +124,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
         samples.data_set.crop,
         on_step=lambda done, total: progress.step("fit", done, total),
     )
-    state = LoopState(samples.table, samples.validation)
+    state = LoopState(table, samples.validation, plan.settings)
     if base is not None:
         training = _first_training_set(base, samples.table, take_new=plan.settings.take_new)
         ledger.start_from(np.flatnonzero(training))
@@ -130,7 +132,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
     result = _ship(judge, samples, found, plan, inputs)
     seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
-    write_atomic(plan.folder / _TIMING_FILE, msgspec.json.encode(RunTiming(seconds, found.seconds)))
+    save_timing(plan.folder, RunTiming(seconds, found.seconds))
     write_atomic(plan.folder / RESULT_FILE, msgspec.json.format(msgspec.json.encode(result)))
     return result
 
@@ -145,18 +147,6 @@ def load_result(folder: Path) -> RunResult:
         return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=RunResult)
     except (StorageError, msgspec.DecodeError) as error:
         raise ResumeError(f"{folder} holds no finished run: {error}") from error
-
-
-def load_timing(folder: Path) -> RunTiming:
-    """Return the wall times of a finished run.
-
-    Raises:
-        ResumeError: the folder holds none, or they are damaged.
-    """
-    try:
-        return msgspec.json.decode(read_bytes(folder / _TIMING_FILE), type=RunTiming)
-    except (StorageError, msgspec.DecodeError) as error:
-        raise ResumeError(f"{folder} holds no times of a finished run: {error}") from error
 
 
 def _load_samples(pool: Pool) -> _Samples:
@@ -205,14 +195,14 @@ def _load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> _Base:
     result = load_result(folder)
     if result.classes != classes:
         raise ResumeError(f"the run in {folder} knows {', '.join(result.classes)}; the pool holds {', '.join(classes)}")
-    training_ids = frozenset(drawn_ids(pool, result.run_key, result.best_round))
-    if not training_ids:
+    began_with = frozenset(training_ids(pool, result.run_key, result.best_round))
+    if not began_with:
         raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
     path = folder / MODEL_FOLDER / MODEL_FILE
     model = read_bytes(path)
     if sha256_hex(model) != result.model_id:
         raise ResumeError(f"{path} is not the model that the run in {folder} shipped: it was changed")
-    return _Base(result.run_key, training_ids, model)
+    return _Base(result.run_key, began_with, model)
 
 
 def _first_training_set(base: _Base, table: SampleTable, *, take_new: bool) -> NDArray[np.bool_]:

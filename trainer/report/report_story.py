@@ -15,7 +15,8 @@ from trainer.errors import ResumeError
 from trainer.judge.validation import plan_validation
 from trainer.loop.results import RunResult
 from trainer.loop.run_key import RunInputs
-from trainer.pool.ledger import Ledger, RoundResult, drawn_ids
+from trainer.loop.state import LoopState
+from trainer.pool.ledger import HeldBack, Ledger, RoundResult, training_ids
 from trainer.pool.pool import Pool
 from trainer.pool.sample_table import SampleTable
 
@@ -49,7 +50,9 @@ class RunStory:
         in_pool: (N,) bool, rows that could be drawn.
         start: rows that the run began with: its base's training set, none for a fresh run.
         draws: of every round, in order.
-        wrong: (N,) bool, residual after the round that ships: outside its training set and judged wrong.
+        training: (N,) bool, training set of the round that ships.
+        wrong: (N,) bool, residual after that round: outside its training set and judged wrong.
+        held_back: rows in quarantine after that round.
         predicted_ids: (N,) int64 class by that round's model.
     """
 
@@ -58,7 +61,9 @@ class RunStory:
     in_pool: NDArray[np.bool_]
     start: NDArray[np.int64]
     draws: tuple[Draw, ...]
+    training: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
+    held_back: HeldBack
     predicted_ids: NDArray[np.int64]
 
 
@@ -80,20 +85,30 @@ def read_story(pool: Pool, result: RunResult) -> RunStory:
             "pool as it was"
         )
     table = pool.load(("train", "validation"), origins=_RUN_ORIGINS)
-    rounds = Ledger(pool, result.run_key, msgspec.json.encode(inputs).decode(), table.ids).rounds()
+    ledger = Ledger(
+        pool, result.run_key, msgspec.json.encode(inputs).decode(), sample_ids=table.ids, classes=table.classes
+    )
+    rounds = ledger.rounds()
     if len(rounds) != len(result.rounds):
         raise ResumeError(f"pool {pool.path} holds {len(rounds)} rounds of a run of {len(result.rounds)}")
-    assert all(found.predicted_ids.size == len(table) for found in rounds), "a run judges every row of its table"
-    in_pool = plan_validation(table).pool
-    start = _rows_of(table, drawn_ids(pool, result.run_key, 0))
-    training = np.zeros(len(table), np.bool_)
-    training[start] = True
+    assert all(found.findings.predicted_ids.size == len(table) for found in rounds), "a run judges every row"
+    state = LoopState(table, plan_validation(table), inputs.settings)
+    start = _rows_of(table, training_ids(pool, result.run_key, 0))
+    state.training[start] = True
     for found in rounds[: result.best_round]:
-        training[found.drawn] = True
-    predicted = rounds[result.best_round - 1].predicted_ids.astype(np.int64)
-    wrong = in_pool & ~training & (predicted != table.class_ids)
-    draws = tuple(_draw(found, table) for found in rounds)
-    return RunStory(inputs, table, in_pool, start, draws, wrong, predicted)
+        state.apply(found.findings)
+    best = rounds[result.best_round - 1].findings
+    return RunStory(
+        inputs=inputs,
+        table=table,
+        in_pool=state.pool,
+        start=start,
+        draws=tuple(_draw(found, table) for found in rounds),
+        training=state.training,
+        wrong=state.residual,
+        held_back=best.held_back,
+        predicted_ids=best.predicted_ids.astype(np.int64),
+    )
 
 
 def sides_of_draw(class_ids: NDArray[np.int64], norms_q16: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -133,6 +148,6 @@ def _rows_of(table: SampleTable, ids: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def _draw(found: RoundResult, table: SampleTable) -> Draw:
-    rows = found.drawn
+    rows = found.findings.drawn
     sides = sides_of_draw(table.class_ids[rows], table.norms_q16[rows])
     return Draw(found.record.number, rows, sides)
