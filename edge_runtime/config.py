@@ -23,7 +23,7 @@ import msgspec
 
 from edge_runtime.errors import ConfigError
 
-__all__ = ["apply_overrides", "decode_settings", "load_settings", "read_toml", "to_toml"]
+__all__ = ["apply_overrides", "decode_settings", "load_settings", "override_settings", "read_toml", "to_toml"]
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 _Keys = tuple[
@@ -105,6 +105,21 @@ def load_settings(path: Path | None, kind: type[_Settings], overrides: Iterable[
         return f"--set {override}" if override else f"{name}, line {line}" if line else name
 
     return _convert(apply_overrides(_parse(text, name), overrides), kind, place)
+
+
+def override_settings(settings: _Settings, overrides: Iterable[str]) -> _Settings:
+    """Return settings with some keys changed by `key=value` texts.
+
+    Raises:
+        ConfigError: an override is wrong; the message names it.
+    """
+    texts = tuple(overrides)
+
+    def place(keys: _Keys) -> str:
+        override = _override_of(texts, keys, is_in_file=False)
+        return f"--set {override}" if override else "settings"
+
+    return _convert(apply_overrides(msgspec.to_builtins(settings), texts), type(settings), place)
 
 
 def to_toml(settings: msgspec.Struct) -> str:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec
-from edge_runtime.errors import ModelFolderError
+from edge_runtime.model import Classifier
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.errors import TrainingError
 from trainer.judge.judge import Judge
@@ -48,7 +48,7 @@ def test_on_the_split_the_validation_scores_are_the_exported_models(table: Sampl
     judged = judge.judge(some(table, validation, 30), 6)
     rows = judge.judged_rows
     assert np.array_equal(rows, np.flatnonzero(validation.judged))
-    assert np.array_equal(judged.scores, judge.score_model(judged.model))
+    assert np.array_equal(judged.scores, Classifier(judged.model, CROP, 2).scores(table.pixels))
     assert np.array_equal(judged.validation_scores, judged.scores[rows])
     expected = score_classes(table.class_ids[rows], judged.validation_scores.argmax(axis=1), 2)
     assert judged.validation.confusion.tolist() == expected.confusion.tolist()
@@ -95,17 +95,12 @@ def test_an_empty_training_set_is_refused(table: SampleTable) -> None:
         Judge(table, plan_validation(table), SETTINGS, CROP).judge(np.zeros(len(table), np.bool_), 3)
 
 
-def test_a_model_of_another_shape_cannot_be_scored(table: SampleTable) -> None:
-    with pytest.raises(ModelFolderError):
-        Judge(table, plan_validation(table), SETTINGS, CROP).score_model(b"no model")
-
-
 def test_calibration_ships_one_model_with_the_same_decisions(table: SampleTable) -> None:
     validation = plan_validation(table)
     judge = Judge(table, validation, SETTINGS, CROP)
     judged = judge.judge(some(table, validation, 40), 25)
     ready = calibrate(judge, judged, table, CROP)
-    scores = judge.score_model(ready.model)
+    scores = Classifier(ready.model, CROP, 2).scores(table.pixels)
     assert np.array_equal(scores.argmax(axis=1), judged.scores.argmax(axis=1))
     assert ready.parity <= 1e-5
     assert ready.parity_crops == len(judge.judged_rows) == 40

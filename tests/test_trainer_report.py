@@ -23,8 +23,8 @@ from edge_runtime.segment import SegmentSettings
 from firmware_bridge.clock import ManualClock
 from trainer.draw.selection import DrawSizes, draw_class
 from trainer.errors import ResumeError
-from trainer.loop.results import RunResult, ShippedFigures
-from trainer.loop.run import MODEL_FOLDER, RunPlan, run
+from trainer.loop.results import MODEL_FOLDER, RunResult, ShippedFigures
+from trainer.loop.run import RunPlan, run
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool import NewSample, Pool
 from trainer.pool.round_record import RoundRecord

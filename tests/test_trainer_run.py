@@ -18,8 +18,9 @@ from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
 from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
+from trainer.loop.results import load_result
 from trainer.loop.rounds import best_round
-from trainer.loop.run import RunPlan, load_result, run
+from trainer.loop.run import RunPlan, run
 from trainer.loop.timing import load_timing
 from trainer.pool.ledger import training_ids
 from trainer.pool.pool import Pool
@@ -304,7 +305,7 @@ def test_a_base_of_another_pool_or_a_changed_one_is_refused(copied: Path, tmp_pa
         go(tmp_path, base=copied / "run")
     (tmp_path / "two").mkdir()
     make_synthetic_pool(tmp_path / "two" / "p.pool", FEW)
-    with pytest.raises(ResumeError, match="knows good, husk, stone; the pool holds good, stone"):
+    with pytest.raises(ResumeError, match=r"knows husk, .* no usable sample any more; it holds good, stone"):
         go(tmp_path / "two", base=copied / "run")
     with pytest.raises(ResumeError, match="holds no finished run"):
         go(copied, base=copied / "empty")
@@ -334,3 +335,15 @@ def test_a_group_on_two_sides_is_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(LeakError, match="one grain"):
         go(tmp_path)
+
+
+def test_a_continued_run_learns_a_class_that_its_base_did_not_know(copied: Path) -> None:
+    """All samples of the new class are wrong by the base's model, so the first draw takes m of them."""
+    rng = np.random.default_rng(7)
+    with Pool.open(copied / "p.pool") as pool:
+        for at, split in enumerate(["train"] * 9 + ["validation"] * 4):
+            pool.add_sample(synthetic_sample(3, "twig", f"new/twig {at}", (split, 16), rng))
+    result = go(copied, base=copied / "run")
+    assert result.classes == ("good", "husk", "stone", "twig")
+    assert result.rounds[0].classes["twig"].drawn == SETTINGS.m
+    assert result.rounds[-1].classes["twig"].training > 0

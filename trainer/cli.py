@@ -4,6 +4,7 @@ import click
 
 from firmware_bridge.command_line import product_version, run_command_line
 from trainer.cli_demo import demo
+from trainer.cli_retrain import retrain
 from trainer.cli_run import evaluate, run
 from trainer.cli_samples import import_command, intake, pool
 
@@ -19,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, import_command, pool, run, evaluate, intake):
+for command in (demo, import_command, pool, run, evaluate, intake, retrain):
     cli.add_command(command)
 
 

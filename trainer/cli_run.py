@@ -38,7 +38,8 @@ def run(
 ) -> None:
     """Run the norm-balanced loop and leave a model folder in OUT/model."""
     from trainer.command_text import run_text  # noqa: PLC0415
-    from trainer.loop.run import MODEL_FOLDER, RunPlan  # noqa: PLC0415
+    from trainer.loop.results import MODEL_FOLDER  # noqa: PLC0415
+    from trainer.loop.run import RunPlan  # noqa: PLC0415
     from trainer.loop.run import run as run_loop  # noqa: PLC0415
     from trainer.loop.run_record import run_report  # noqa: PLC0415
     from trainer.loop.timing import load_timing  # noqa: PLC0415

@@ -2,11 +2,12 @@
 
 from trainer.acquire.intake import IntakeReport
 from trainer.judge.evaluate import EvaluateReport
+from trainer.loop.retrain import RetrainReport
 from trainer.loop.run_record import RunReport
 from trainer.pool.samples import PoolReport
 from trainer.text_table import table_text
 
-__all__ = ["evaluate_text", "intake_text", "pool_text", "run_text"]
+__all__ = ["evaluate_text", "intake_text", "pool_text", "retrain_text", "run_text"]
 
 
 def run_text(report: RunReport) -> str:
@@ -60,6 +61,24 @@ def intake_text(report: IntakeReport) -> str:
     ]
     lines = [f"{title}: {text}" for title, text in counts]
     return "\n".join([f"{report.records} records, {report.known} known before", *lines])
+
+
+def retrain_text(report: RetrainReport) -> str:
+    """Return the verdict of a retraining for people."""
+    gate = report.gate
+    rows = []
+    for name, c in gate.classes.items():
+        recalls = (f"{c.base:.4f}", f"{c.candidate:.4f}", f"{c.candidate - c.base:+.4f}")
+        rows.append((name, str(c.samples), *recalls, "lost" if c.is_lost else ""))
+    learnt = ", ".join(f"{name} {report.learnt.get(name, 0)} of {n}" for name, n in report.mistakes.items()) or "none"
+    return "\n".join(
+        [
+            table_text(("class", "held out", "base", "new", "change", ""), rows),
+            f"macro-F1 on {report.held_out}: {gate.base_macro_f1:.4f} before, {gate.candidate_macro_f1:.4f} now",
+            f"the machine's mistakes, right now: {learnt}",
+            f"accepted: {report.model}" if report.is_accepted else "refused: the machine keeps the model it has",
+        ]
+    )
 
 
 def pool_text(report: PoolReport) -> str:

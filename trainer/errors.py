@@ -9,7 +9,8 @@ ProductError
     ├── NotEnoughClassesError   5  a model needs samples of at least two classes, and of two groups to be judged
     ├── ResumeError             5  a run cannot go on from where it stopped
     ├── TrainingError           5  training cannot go on: the loss is not a number
-    └── ExportRefusedError      1  the model is not good enough, or differs from the one that was trained
+    ├── ExportRefusedError      1  the model is not good enough, or differs from the one that was trained
+    └── RetrainRefusedError     1  a retrained model may not replace its base
 """
 
 from typing import ClassVar
@@ -23,6 +24,7 @@ __all__ = [
     "NotEnoughClassesError",
     "PoolError",
     "ResumeError",
+    "RetrainRefusedError",
     "SettingsError",
     "TrainerError",
     "TrainingError",
@@ -87,3 +89,10 @@ class ExportRefusedError(TrainerError):
 
     exit_code: ClassVar[int] = 1
     remedy: ClassVar[str] = "Read the failed gate in the report; more or better samples of the named class help most."
+
+
+class RetrainRefusedError(TrainerError):
+    """A retrained model may not replace its base: a class got worse, or there was nothing to learn."""
+
+    exit_code: ClassVar[int] = 1
+    remedy: ClassVar[str] = "Look at the named classes in retrain.html; the machine keeps the model it has."

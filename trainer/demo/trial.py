@@ -26,7 +26,8 @@ from trainer.acquire.intake import Fate, take_in
 from trainer.demo.demo_results import Contender, DemoResult, MachineFigures
 from trainer.demo.trial_machine import Streams, machine_figures, record_streams, sort_unseen
 from trainer.loop.loop import Progress
-from trainer.loop.run import MODEL_FOLDER, RunPlan, run
+from trainer.loop.results import MODEL_FOLDER
+from trainer.loop.run import RunPlan, run
 from trainer.loop.run_record import RunReport, run_report
 from trainer.loop.timing import load_timing
 from trainer.pool.pool import Pool

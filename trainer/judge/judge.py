@@ -130,14 +130,6 @@ class Judge:
             visits=fits * steps * self._settings.fit.batch,
         )
 
-    def score_model(self, model: bytes) -> NDArray[np.float32]:
-        """Return the scores (N, K) of every row by an ONNX model of this run's shape.
-
-        Raises:
-            ModelFolderError: onnxruntime cannot load it, or it has another shape.
-        """
-        return Classifier(model, self._crop, len(self._table.classes)).scores(self._table.pixels)
-
     def _parts(self, training: NDArray[np.bool_]) -> list[_Part]:
         """Return the fits of a round: on all of the training set; where there are folds, one blind to each."""
         parts = [_Part(training, np.ones(len(self._table), np.bool_))]

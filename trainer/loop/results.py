@@ -1,14 +1,21 @@
-"""What a run came to, on disk and in reports. Records only."""
+"""What a run came to, on disk and in reports, and where it lies."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
+from edge_runtime.errors import StorageError
+from edge_runtime.storage import read_bytes
+from trainer.errors import ResumeError
 from trainer.loop.rounds import StopReason
 from trainer.metrics import Scores
 from trainer.pool.round_record import RoundRecord
 
-__all__ = ["RunResult", "RunTiming", "ShippedFigures"]
+__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunResult", "RunTiming", "ShippedFigures", "load_result"]
+
+MODEL_FOLDER: Final = "model"
+RESULT_FILE: Final = "result.json"
 
 
 class ShippedFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,3 +88,15 @@ class RunTiming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     seconds: float
     rounds: list[float]
+
+
+def load_result(folder: Path) -> RunResult:
+    """Return the result of a finished run.
+
+    Raises:
+        ResumeError: the folder holds no finished run, or its result is damaged.
+    """
+    try:
+        return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=RunResult)
+    except (StorageError, msgspec.DecodeError) as error:
+        raise ResumeError(f"{folder} holds no finished run: {error}") from error

@@ -6,16 +6,13 @@ apart in `timing.json`.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_runtime.errors import StorageError
-from edge_runtime.model import MODEL_FILE
 from edge_runtime.schemas import Action, DisplayName
-from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
+from edge_runtime.storage import sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.acquire.split import check_no_leak
 from trainer.errors import PoolError, ResumeError, SettingsError
@@ -23,24 +20,21 @@ from trainer.export.model_folder import ModelClass, ShippedModel, golden_rows, w
 from trainer.export.onnx_export import ORT_MIN
 from trainer.judge.judge import Judge
 from trainer.judge.validation import Validation, plan_validation
+from trainer.loop.base_run import load_base
 from trainer.loop.loop import LoopContext, LoopResult, Progress, run_loop
-from trainer.loop.results import RunResult, RunTiming, ShippedFigures
-from trainer.loop.run_key import RunInputs, differences, run_key
+from trainer.loop.results import MODEL_FOLDER, RESULT_FILE, RunResult, RunTiming, ShippedFigures, load_result
+from trainer.loop.run_key import INPUTS_FILE, RunInputs, differences, load_inputs, run_key
 from trainer.loop.ship import calibrate, final_fit, lineage_of, test_once
 from trainer.loop.state import LoopState
 from trainer.loop.timing import save_timing
 from trainer.pool.data_set import DataSet
-from trainer.pool.ledger import Ledger, training_ids
+from trainer.pool.ledger import Ledger
 from trainer.pool.pool import Pool
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
 from trainer.train.fit import use_threads
 
-__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunPlan", "load_result", "run"]
-
-MODEL_FOLDER: Final = "model"
-RESULT_FILE: Final = "result.json"
-_INPUTS_FILE: Final = "run.json"
+__all__ = ["RunPlan", "RunSamples", "load_samples", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +56,20 @@ class RunPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Samples:
+class RunSamples:
+    """The samples of a pool that a run looks at.
+
+    Attributes:
+        data_set: what all were made with.
+        table: the train and validation sides, without the audit slice of machines.
+        test: the test side, looked at once, at the end.
+        validation: how rounds are judged.
+    """
+
     data_set: DataSet
-    table: SampleTable  # train and validation
+    table: SampleTable
     test: SampleTable
     validation: Validation
-
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """A finished run that is continued: its key, the ids of its training set, the model that it shipped."""
-
-    run_key: str
-    training_ids: frozenset[str]
-    model: bytes
 
 
 def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResult:
@@ -103,14 +97,14 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     use_threads(plan.settings.fit.threads)
     if plan.settings.take_new and plan.base is None:
         raise SettingsError("take_new is set, but no base run is given: a fresh run has no earlier training set")
-    samples = _load_samples(pool)
-    base = None if plan.base is None else _load_base(plan.base, pool, samples.table.classes)
+    samples = load_samples(pool)
+    base = None if plan.base is None else load_base(plan.base, pool, samples.table.classes)
     inputs = RunInputs.here(
         plan.settings,
         pool.digest(),
         classes=_model_classes(plan, samples.table.classes),
         data_set=samples.data_set,
-        base_key=base.run_key if base else "",
+        base_key=base.result.run_key if base else "",
     )
     key = _claim_folder(plan.folder, inputs)
     if (plan.folder / RESULT_FILE).is_file():
@@ -126,9 +120,9 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     )
     state = LoopState(table, samples.validation, plan.settings)
     if base is not None:
-        training = _first_training_set(base, samples.table, take_new=plan.settings.take_new)
+        training = base.training_rows(table, take_new=plan.settings.take_new)
         ledger.start_from(np.flatnonzero(training))
-        state.start_from(training, judge.score_model(base.model).argmax(axis=1).astype(np.int64))
+        state.start_from(training, base.scores(table, samples.data_set.crop).argmax(axis=1).astype(np.int64))
     found = run_loop(judge, state, ledger, LoopContext(plan.settings, plan.folder, clock, progress))
     result = _ship(judge, samples, found, plan, inputs)
     seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
@@ -137,19 +131,14 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
     return result
 
 
-def load_result(folder: Path) -> RunResult:
-    """Return the result of a finished run.
+def load_samples(pool: Pool) -> RunSamples:
+    """Return the samples of a pool that a run looks at.
 
     Raises:
-        ResumeError: the folder holds no finished run, or its result is damaged.
+        PoolError: the pool is empty or cannot be read.
+        LeakError: a group lies on two sides of the split.
+        NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
     """
-    try:
-        return msgspec.json.decode(read_bytes(folder / RESULT_FILE), type=RunResult)
-    except (StorageError, msgspec.DecodeError) as error:
-        raise ResumeError(f"{folder} holds no finished run: {error}") from error
-
-
-def _load_samples(pool: Pool) -> _Samples:
     data_set = pool.data_set()
     if data_set is None:
         raise PoolError(f"pool {pool.path} is empty: import samples first")
@@ -158,7 +147,7 @@ def _load_samples(pool: Pool) -> _Samples:
     is_test = np.array([split == "test" for split in everything.splits], np.bool_)
     is_audit = np.array([origin == "audit" for origin in everything.origins], np.bool_)  # measures machines, not runs
     table = everything.take(np.flatnonzero(~is_test & ~is_audit))
-    return _Samples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
+    return RunSamples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
 
 
 def _model_classes(plan: RunPlan, names: tuple[str, ...]) -> dict[str, ModelClass]:
@@ -177,41 +166,18 @@ def _claim_folder(folder: Path, inputs: RunInputs) -> str:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"cannot make the folder {folder}: {error.strerror or error}") from error
-    path = folder / _INPUTS_FILE
+    path = folder / INPUTS_FILE
     if not path.exists():
         write_atomic(path, msgspec.json.format(msgspec.json.encode(inputs)))
         return run_key(inputs)
-    try:
-        before = msgspec.json.decode(read_bytes(path), type=RunInputs)
-    except msgspec.DecodeError as error:
-        raise ResumeError(f"{path} is damaged, or another version wrote it: {error}") from error
+    before = load_inputs(folder)
     if before != inputs:
         changes = "; ".join(differences(before, inputs))
         raise ResumeError(f"{folder} holds a run whose bytes would not be the same: {changes}")
     return run_key(inputs)
 
 
-def _load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> _Base:
-    result = load_result(folder)
-    if result.classes != classes:
-        raise ResumeError(f"the run in {folder} knows {', '.join(result.classes)}; the pool holds {', '.join(classes)}")
-    began_with = frozenset(training_ids(pool, result.run_key, result.best_round))
-    if not began_with:
-        raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
-    path = folder / MODEL_FOLDER / MODEL_FILE
-    model = read_bytes(path)
-    if sha256_hex(model) != result.model_id:
-        raise ResumeError(f"{path} is not the model that the run in {folder} shipped: it was changed")
-    return _Base(result.run_key, began_with, model)
-
-
-def _first_training_set(base: _Base, table: SampleTable, *, take_new: bool) -> NDArray[np.bool_]:
-    """Return, (N,) bool, what a continued run starts with; what a person withdrew since is left out."""
-    rows = zip(table.ids, table.origins, strict=True)
-    return np.array([name in base.training_ids or (take_new and origin == "residual") for name, origin in rows])
-
-
-def _ship(judge: Judge, samples: _Samples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:
+def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:
     fit = plan.settings.fit
     judged, which = final_fit(judge, found, steps=fit.steps, final_steps=fit.final_steps)
     crop, table = samples.data_set.crop, samples.table

@@ -6,19 +6,22 @@ Same inputs, settings, library versions, threads and processor features give the
 import platform
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import msgspec
 import torch
 
-from edge_runtime.storage import sha256_hex
+from edge_runtime.storage import read_bytes, sha256_hex
 from firmware_bridge.command_line import product_version
+from trainer.errors import ResumeError
 from trainer.export.model_folder import ModelClass
 from trainer.pool.data_set import DataSet
 from trainer.settings import RunSettings
 
-__all__ = ["RunInputs", "differences", "library_versions", "run_key"]
+__all__ = ["INPUTS_FILE", "RunInputs", "differences", "library_versions", "load_inputs", "run_key"]
 
+INPUTS_FILE: Final = "run.json"
 _DECIDING: Final = ("lightning-fabric", "numpy", "onnx", "onnxruntime", "onnxscript", "torch")
 
 
@@ -54,6 +57,20 @@ class RunInputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> "RunInputs":
         """Return the inputs of a run on this computer."""
         return RunInputs(settings, pool_digest, classes, data_set, base_key, library_versions(), _processor())
+
+
+def load_inputs(folder: Path) -> RunInputs:
+    """Return what decided the run in a folder.
+
+    Raises:
+        ResumeError: the record is damaged, or another version wrote it.
+        StorageError: there is none, or it cannot be read.
+    """
+    path = folder / INPUTS_FILE
+    try:
+        return msgspec.json.decode(read_bytes(path), type=RunInputs)
+    except msgspec.DecodeError as error:
+        raise ResumeError(f"{path} is damaged, or another version wrote it: {error}") from error
 
 
 def library_versions() -> dict[str, str]:

@@ -17,9 +17,8 @@ from edge_runtime.model import CARD_FILE
 from edge_runtime.norm import Q16_ONE
 from edge_runtime.schemas import ModelCard
 from edge_runtime.storage import read_bytes, write_atomic
-from trainer.loop.results import RunResult, ShippedFigures
+from trainer.loop.results import MODEL_FOLDER, RunResult, ShippedFigures
 from trainer.loop.rounds import StopReason
-from trainer.loop.run import MODEL_FOLDER
 from trainer.metrics import score_confusion
 from trainer.pool.pool import Pool
 from trainer.pool.round_record import RoundRecord
