@@ -5,7 +5,7 @@ import click
 from firmware_bridge.command_line import product_version, run_command_line
 from trainer.cli_demo import demo
 from trainer.cli_retrain import retrain
-from trainer.cli_run import evaluate, run
+from trainer.cli_run import evaluate, explain, run
 from trainer.cli_samples import import_command, intake, pool
 
 __all__ = ["main"]
@@ -20,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, import_command, pool, run, evaluate, intake, retrain):
+for command in (demo, import_command, pool, run, evaluate, intake, retrain, explain):
     cli.add_command(command)
 
 

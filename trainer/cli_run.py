@@ -8,7 +8,7 @@ from edge_runtime.config import load_settings
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import common_options, configure_logs, print_result
 
-__all__ = ["evaluate", "run"]
+__all__ = ["evaluate", "explain", "run"]
 
 _existing = click.Path(exists=True, path_type=Path)
 _new = click.Path(path_type=Path)
@@ -75,3 +75,20 @@ def evaluate(model: Path, data: Path, *, as_json: bool, verbose: int, quiet: boo
     with TerminalProgress(quiet=quiet or as_json) as progress:
         report = evaluate_folder(load_model_folder(model), data, progress)
     print_result(report, evaluate_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-train explain 315f9377 --pool rice.pool --run runs/rice-1")
+@click.argument("sample")
+@click.option("--pool", "pool_path", type=_existing, required=True, help="The run's pool.")
+@click.option("--run", "run_folder", type=_existing, required=True, help="Folder of a finished run.")
+@common_options
+def explain(sample: str, pool_path: Path, run_folder: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Tell the story of a SAMPLE (first digits of its id): who named it, when it was drawn, what each round said."""
+    from trainer.command_text import explain_text  # noqa: PLC0415
+    from trainer.loop.explain import explain_sample  # noqa: PLC0415
+    from trainer.pool.pool import Pool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    with Pool.open(pool_path) as pool:
+        report = explain_sample(pool, run_folder, sample)
+    print_result(report, explain_text(report), as_json=as_json)

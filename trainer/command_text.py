@@ -2,12 +2,13 @@
 
 from trainer.acquire.intake import IntakeReport
 from trainer.judge.evaluate import EvaluateReport
+from trainer.loop.explain import ExplainReport, RoundVerdict
 from trainer.loop.retrain import RetrainReport
 from trainer.loop.run_record import RunReport
 from trainer.pool.samples import PoolReport
 from trainer.text_table import table_text
 
-__all__ = ["evaluate_text", "intake_text", "pool_text", "retrain_text", "run_text"]
+__all__ = ["evaluate_text", "explain_text", "intake_text", "pool_text", "retrain_text", "run_text"]
 
 
 def run_text(report: RunReport) -> str:
@@ -61,6 +62,38 @@ def intake_text(report: IntakeReport) -> str:
     ]
     lines = [f"{title}: {text}" for title, text in counts]
     return "\n".join([f"{report.records} records, {report.known} known before", *lines])
+
+
+def explain_text(report: ExplainReport) -> str:
+    """Return a sample's story for people, sentence by sentence."""
+    ends = {
+        "drawn": "It is in the training set of the model that ships.",
+        "held_back": "It is held back: the models contradict its label. A person must decide.",
+        "validation": "It judges rounds and is never trained on.",
+        "wrong": "It was still wrong when the round that ships was done.",
+        "right": "It never had to be taught: it was right without being in the training set.",
+        "test": "It is a test sample: no round has seen it.",
+    }
+    spread = f"{report.class_deviation:.4f}"
+    lines = [
+        f"Sample {report.sample_id[:12]} of class {report.class_name}, {report.split}, group {report.group}.",
+        f"It came by {report.origin} from {report.source}.",
+        *(f"  {e.utc[:19]} {e.event}: {e.class_name or '-'} ({e.who}: {e.why})" for e in report.labels),
+        f"Its norm is {report.norm:.4f}, {report.side} the mean of its class, {report.class_mean:.4f} (deviation {spread});",
+        f"  {report.nearer:.0%} of the class are nearer to the mean.",
+        *(_round_line(verdict) for verdict in report.rounds),
+    ]
+    if report.forgotten:
+        lines.append(f"It was forgotten {report.forgotten} time(s): right in one round, wrong in the next.")
+    lines += [ends[report.role], f"The model that ships says {report.shipped} ({report.shipped_score:.3f})."]
+    return "\n".join(lines)
+
+
+def _round_line(verdict: RoundVerdict) -> str:
+    place = "drawn" if verdict.drawn else "in training" if verdict.in_training else "outside"
+    held = f", held back: rather {verdict.suggested} ({verdict.confidence:.2f})" if verdict.suggested else ""
+    told = "right" if verdict.is_right else f"taken for {verdict.predicted}"
+    return f"  round {verdict.number}: {place}, {told}, its own class scored {verdict.own_score:.3f}{held}"
 
 
 def retrain_text(report: RetrainReport) -> str:
