@@ -79,7 +79,7 @@ def explain_text(report: ExplainReport) -> str:
         f"Sample {report.sample_id[:12]} of class {report.class_name}, {report.split}, group {report.group}.",
         f"It came by {report.origin} from {report.source}.",
         *(f"  {e.utc[:19]} {e.event}: {e.class_name or '-'} ({e.who}: {e.why})" for e in report.labels),
-        f"Its norm is {report.norm:.4f}, {report.side} the mean of its class, {report.class_mean:.4f} (deviation {spread});",
+        f"Its norm is {report.norm:.4f}, {report.side} its class's mean {report.class_mean:.4f} (deviation {spread});",
         f"  {report.nearer:.0%} of the class are nearer to the mean.",
         *(_round_line(verdict) for verdict in report.rounds),
     ]

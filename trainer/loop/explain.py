@@ -112,9 +112,7 @@ def explain_sample(pool: Pool, folder: Path, prefix: str) -> ExplainReport:
     tables = (samples.table, samples.test)
     found = [(table, at) for table in tables for at, name in enumerate(table.ids) if name.startswith(prefix)]
     if len(found) != 1:
-        raise PoolError(
-            f"{len(found)} samples of pool {pool.path} that a run may use begin with {prefix!r}: 1 is needed"
-        )
+        raise PoolError(f"{len(found)} usable samples of pool {pool.path} begin with {prefix!r}: 1 is needed")
     table, row = found[0]
     rounds: tuple[RoundVerdict, ...] = ()
     if table is samples.table:
