@@ -17,6 +17,7 @@ from edge_runtime.segment import SegmentSettings
 from trainer.errors import PoolError, SettingsError
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool import AddCounts, NewSample, Pool
+from trainer.pool.sample_table import CropRoom, read_table
 from trainer.pool.samples import sample_id
 
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
@@ -316,3 +317,16 @@ def test_groups_and_crops_of_all_states_can_be_read(pool: Pool) -> None:
     assert pool.group_splits() == {"group 1": "test", "group 2": "train"}
     found = {name: (group, split) for name, group, split, _ in pool.crops()}
     assert found == {sample(1).sample_id: ("group 1", "test"), sample(2).sample_id: ("group 2", "train")}
+
+
+def test_crops_beyond_the_memory_limit_lie_in_a_file_and_read_the_same(tmp_path: Path) -> None:
+    rows = [
+        (f"{at:064x}", "good", f"g{at}", "train", "import", at, f"{at}.png", pack_crop(*crop(at))) for at in range(9)
+    ]
+    spec = CropSpec(side_px=16)
+    inside = read_table(rows, 9, ("good",), CropRoom(spec, tmp_path))
+    outside = read_table(rows, 9, ("good",), CropRoom(spec, tmp_path, 100))
+    assert isinstance(outside.pixels, np.memmap)
+    assert not isinstance(inside.pixels, np.memmap)
+    assert np.array_equal(inside.pixels, outside.pixels)
+    assert list(tmp_path.iterdir()) == []

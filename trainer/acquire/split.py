@@ -118,16 +118,18 @@ def assign_splits(
     return {c.sample_id: sides.get(group, "train") for group in members for c in members[group]}
 
 
-def check_no_leak(table: SampleTable) -> None:
-    """Prove that no group lies on two sides of the split.
+def check_no_leak(*tables: SampleTable) -> None:
+    """Prove that no group lies on two sides of the split, within a table or between several.
 
     Raises:
         LeakError: one does; the message names the first of them.
     """
     seen: dict[str, str] = {}
-    for group, side, name in zip(table.groups, table.splits, table.ids, strict=True):
-        if seen.setdefault(group, side) != side:
-            raise LeakError(f"group {group} lies in {seen[group]} and in {side} (sample {name[:12]}): scores would lie")
+    for table in tables:
+        for group, side, name in zip(table.groups, table.splits, table.ids, strict=True):
+            if seen.setdefault(group, side) != side:
+                where = f"in {seen[group]} and in {side} (sample {name[:12]})"
+                raise LeakError(f"group {group} lies {where}: scores would lie")
 
 
 def _fixed_side(group: Sequence[Candidate], known: str | None) -> str | None:

@@ -6,6 +6,7 @@ apart in `timing.json`.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -35,6 +36,8 @@ from trainer.settings import RunSettings
 from trainer.train.fit import use_threads
 
 __all__ = ["RunPlan", "RunSamples", "load_samples", "run"]
+
+_RUN_ORIGINS: Final = ("import", "residual")  # the audit slice measures machines, not runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +145,10 @@ def load_samples(pool: Pool) -> RunSamples:
     data_set = pool.data_set()
     if data_set is None:
         raise PoolError(f"pool {pool.path} is empty: import samples first")
-    everything = pool.load(("train", "validation", "test"))
-    check_no_leak(everything)
-    is_test = np.array([split == "test" for split in everything.splits], np.bool_)
-    is_audit = np.array([origin == "audit" for origin in everything.origins], np.bool_)  # measures machines, not runs
-    table = everything.take(np.flatnonzero(~is_test & ~is_audit))
-    return RunSamples(data_set, table, everything.take(np.flatnonzero(is_test & ~is_audit)), plan_validation(table))
+    table = pool.load(("train", "validation"), origins=_RUN_ORIGINS)
+    test = pool.load(("test",), origins=_RUN_ORIGINS)
+    check_no_leak(table, test, pool.load(("train", "validation", "test"), origins=("audit",)))
+    return RunSamples(data_set, table, test, plan_validation(table))
 
 
 def _model_classes(plan: RunPlan, names: tuple[str, ...]) -> dict[str, ModelClass]:

@@ -27,7 +27,7 @@ from edge_runtime.norm import norm_q16
 from trainer.errors import PoolError, SettingsError
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool_schema import prepare
-from trainer.pool.sample_table import SampleTable, read_table
+from trainer.pool.sample_table import CropRoom, SampleTable, read_table
 from trainer.pool.samples import AddCounts, Added, NewSample, PoolCounts, StoredSample
 
 __all__ = ["AddCounts", "Added", "NewSample", "Pool", "PoolCounts", "SampleTable", "StoredSample"]
@@ -242,7 +242,7 @@ class Pool:
                 "ORDER BY sample_id",
                 wanted,
             )
-            return read_table(rows, count, self.class_names(), data_set.crop)
+            return read_table(rows, count, self.class_names(), CropRoom(data_set.crop, self.path.parent))
 
     def crops(self) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
         """Give sample id, group, split and pixels (S, S, C) uint8 of every sample whatever its state, in order of ids.
@@ -389,7 +389,7 @@ class Pool:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, CropError) as error:
+    except (sqlite3.Error, CropError, OSError) as error:
         raise PoolError(f"pool {path}: {error}") from error
 
 

@@ -6,15 +6,20 @@ Plain arrays in one order, that of the sample ids, so that no result depends on 
 (0, 16, 16, 3)
 """
 
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec, unpack_crop
 
-__all__ = ["SampleTable", "empty_table", "read_table"]
+__all__ = ["MOST_MEMORY_B", "CropRoom", "SampleTable", "empty_table", "read_table"]
+
+MOST_MEMORY_B: Final = 2**31  # of crops; more lie in a file that the system pages in and out
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,33 @@ class SampleTable:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CropRoom:
+    """Where the crops of a table lie.
+
+    Attributes:
+        crop: their shape.
+        folder: a nameless file takes them there if they need more than `most_memory_b`; it goes with the table.
+        most_memory_b: bytes of crops that are kept in memory.
+    """
+
+    crop: CropSpec
+    folder: Path
+    most_memory_b: int = MOST_MEMORY_B
+
+    def for_crops(self, count: int) -> NDArray[np.uint8]:
+        """Return an array (count, S, S, C) to be filled.
+
+        Raises:
+            OSError: the folder has no room for the file.
+        """
+        shape = (count, self.crop.side_px, self.crop.side_px, self.crop.channels)
+        if int(np.prod(shape, dtype=np.int64)) <= self.most_memory_b:
+            return np.empty(shape, np.uint8)
+        with tempfile.TemporaryFile(dir=self.folder) as file:  # the mapping outlives the closed file
+            return np.memmap(file, np.uint8, "w+", shape=shape)
+
+
 def empty_table(classes: tuple[str, ...], *, side_px: int, channels: int) -> SampleTable:
     """Return a table of no samples, with the given class names and crop shape."""
     none = np.zeros(0, np.int64)
@@ -74,7 +106,7 @@ def read_table(
     rows: Iterable[tuple[str, str, str, str, str, int, str, bytes]],
     count: int,
     classes: tuple[str, ...],
-    crop: CropSpec,
+    room: CropRoom,
 ) -> SampleTable:
     """Return the table of rows of the pool.
 
@@ -82,14 +114,20 @@ def read_table(
         rows: sample id, class, group, split, origin, norm (Q16), source and packed crop, in order of the ids.
         count: how many they are.
         classes: names of all classes, sorted.
-        crop: shape of the crops.
+        room: shape of the crops, and where they lie.
 
     Raises:
         CropError: a packed crop is damaged.
+        OSError: the folder has no room for the file.
+
+    Note:
+        Memory: about 600 bytes a sample for names, and the crops: side * side * channels bytes each, in memory up to
+        2 GiB, beyond that in the file, of which the system keeps in memory what fits.
     """
+    crop = room.crop
     if count == 0:
         return empty_table(classes, side_px=crop.side_px, channels=crop.channels)
-    pixels = np.empty((count, crop.side_px, crop.side_px, crop.channels), np.uint8)
+    pixels = room.for_crops(count)
     columns = []
     for at, row in enumerate(rows):
         pixels[at] = unpack_crop(row[7], crop.side_px, crop.channels)[0]
