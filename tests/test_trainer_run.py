@@ -347,3 +347,39 @@ def test_a_continued_run_learns_a_class_that_its_base_did_not_know(copied: Path)
     assert result.classes == ("good", "husk", "stone", "twig")
     assert result.rounds[0].classes["twig"].drawn == SETTINGS.m
     assert result.rounds[-1].classes["twig"].training > 0
+
+
+@pytest.mark.parametrize("room", [0, 2])
+def test_a_full_disk_costs_the_round_that_did_not_fit_and_nothing_else(
+    finished: Path, tmp_path: Path, room: int
+) -> None:
+    """With room again the run goes on where it was and ends with the bytes of one that was never disturbed."""
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    with Pool.open(tmp_path / "p.pool") as pool:
+        pages = pool.connection.execute("PRAGMA page_count").fetchone()[0]
+        pool.connection.execute(f"PRAGMA max_page_count = {pages + room}")
+        with pytest.raises(PoolError, match="full"):
+            run(pool, RunPlan(tmp_path / "run", SETTINGS), ManualClock(), Spy())
+    assert go(tmp_path) == load_result(finished / "run")
+    assert answers(tmp_path / "run") == answers(finished / "run")
+
+
+def test_a_run_with_a_budget_of_steps_or_seconds_says_that_it_ended_by_it(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    stop = msgspec.structs.replace(SETTINGS.stop, steps=2 * SETTINGS.fit.steps)
+    by_steps = go(tmp_path, msgspec.structs.replace(SETTINGS, stop=stop))
+    assert (by_steps.stop_reason, [record.steps for record in by_steps.rounds]) == ("steps_budget", [12, 12])
+    assert [record.visits for record in by_steps.rounds] == [12 * 16, 12 * 16]
+
+
+def test_the_last_round_ships_when_asked(copied: Path) -> None:
+    shutil.rmtree(copied / "run")
+    result = go(copied, msgspec.structs.replace(SETTINGS, ship="last"))
+    assert result.best_round == len(result.rounds) == 3
+
+
+def test_a_literal_run_never_takes_back_what_was_right_once(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    result = go(tmp_path, msgspec.structs.replace(SETTINGS, drop="permanent"))
+    residuals = [record.residual for record in result.rounds]
+    assert residuals == sorted(residuals, reverse=True)
