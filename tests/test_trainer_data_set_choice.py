@@ -100,7 +100,7 @@ def test_no_picture_is_an_error() -> None:
 
 def test_a_norm_that_does_not_fit_the_channels_is_refused() -> None:
     with pytest.raises(SettingsError, match="2 entries for 3 channels"):
-        decide_data_set(lambda: [("a", picture())], "auto", NormSpec(channel_weights=(1, 2)))
+        decide_data_set(lambda: [("a", picture())], "auto", norm=NormSpec(channel_weights=(1, 2)))
 
 
 def test_the_decision_does_not_depend_on_the_order_of_pictures() -> None:
@@ -180,3 +180,17 @@ def test_real_data_sets_are_decided_as_a_person_would(name: str, mask: str, side
         files = [(m.name.split("/")[1], read_member(archive, m)) for m in members]
     data_set, _ = decide([(class_name, decode_picture(data).pixels) for class_name, data in files])
     assert (data_set.segment.mask, data_set.crop.side_px, data_set.crop.reduction) == (mask, side_px, reduction)
+
+
+def test_a_larger_limit_keeps_more_pixels_of_a_side() -> None:
+    """A picture of 256 px: reduced by 4 to 64 px by default, by 3 to 86 px, padded to 96, with a limit of 96."""
+    pictures = [("good", np.full((256, 256, 3), level, np.uint8)) for level in (10, 200)]
+    sides = {
+        limit: decide_data_set(lambda: pictures, "full", most_side_px=limit)[0].crop for limit in (64, 96, 128, 256)
+    }
+    assert {limit: (crop.side_px, crop.reduction) for limit, crop in sides.items()} == {
+        64: (64, 4),
+        96: (96, 3),
+        128: (128, 2),
+        256: (256, 1),
+    }

@@ -24,11 +24,19 @@ _new = click.Path(path_type=Path)
     show_default=True,
     help="Cut objects out, or take whole pictures; decided once for a pool.",
 )
+@click.option(
+    "--side",
+    type=click.IntRange(16, 256),
+    default=64,
+    show_default=True,
+    help="Most pixels of a crop's side; decided once for a pool. Fine defects need more, at the price of its square.",
+)
 @common_options
 def import_command(
     source: Path,
     pool_path: Path,
     mask: Literal["auto", "object", "full"],
+    side: int,
     *,
     as_json: bool,
     verbose: int,
@@ -42,7 +50,7 @@ def import_command(
 
     configure_logs(verbose=verbose, quiet=quiet)
     with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
-        report = import_samples(source, pool, ImportOptions(mask=mask), SystemClock(), progress)
+        report = import_samples(source, pool, ImportOptions(mask=mask, most_side_px=side), SystemClock(), progress)
     print_result(report, import_text(report), as_json=as_json)
 
 

@@ -23,12 +23,12 @@ from edge_runtime.segment import Objects, SegmentSettings, gray_levels, segment
 from trainer.errors import ImportFailedError, SettingsError
 from trainer.pool.data_set import DataSet
 
-__all__ = ["DataSetEvidence", "LabelledPictures", "MaskChoice", "decide_data_set", "largest_object"]
+__all__ = ["MOST_SIDE_PX", "DataSetEvidence", "LabelledPictures", "MaskChoice", "decide_data_set", "largest_object"]
 
 MaskChoice = Literal["auto", "object", "full"]
 LabelledPictures = Callable[[], Iterable[tuple[str, NDArray[np.uint8]]]]
 
-_TARGET_SIDE_PX: Final = 64  # a small network on a small board: 48 to 64 px keep the texture of a grain
+MOST_SIDE_PX: Final = 64  # a small network on a small board: 48 to 64 px keep the texture of a grain
 _SIDE_STEP_PX: Final = 16  # four halvings inside the network
 _SINGLE_OBJECT_SHARE: Final = Fraction(95, 100)
 _LEAST_COVER, _MOST_COVER = 0.02, 0.90  # one object covers this share of its picture
@@ -60,7 +60,11 @@ class DataSetEvidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def decide_data_set(
-    pictures: LabelledPictures, mask: MaskChoice = "auto", norm: NormSpec | None = None
+    pictures: LabelledPictures,
+    mask: MaskChoice = "auto",
+    *,
+    norm: NormSpec | None = None,
+    most_side_px: int = MOST_SIDE_PX,
 ) -> tuple[DataSet, DataSetEvidence]:
     """Decide how the objects of a data set are found, cut out and weighed.
 
@@ -69,10 +73,11 @@ def decide_data_set(
         mask: "object", "full", or "auto": object when in every class at least 95 % of the pictures hold exactly one
             object that covers 2 to 90 % of the picture.
         norm: channel weights; None weighs all channels alike.
+        most_side_px: limit of the crop's side. More pixels show finer defects and cost their square in computing.
 
     Returns:
-        The settings, and what they were taken from. The crop's side is at most 64 px, a multiple of 16, and holds
-        99.5 % of the objects after an integer reduction.
+        The settings, and what they were taken from. The crop's side is at most `most_side_px` rounded up to a multiple
+        of 16, and holds 99.5 % of the objects after an integer reduction.
 
     Raises:
         ImportFailedError: there is no picture.
@@ -98,7 +103,9 @@ def decide_data_set(
     decided, reason = survey.decide_mask(mask)
     extent_px = survey.extent_px(decided)
     data_set = DataSet(
-        msgspec.structs.replace(settings, mask=decided), _crop_spec(extent_px, levels.channels), norm or NormSpec()
+        msgspec.structs.replace(settings, mask=decided),
+        _crop_spec(extent_px, levels.channels, most_side_px),
+        norm or NormSpec(),
     )
     try:
         check_norm_spec(data_set.norm, data_set.crop.side_px, data_set.crop.channels)
@@ -194,8 +201,8 @@ class _Survey:
         return int(np.percentile(extents_px, _EXTENT_PERCENTILE, method="higher"))
 
 
-def _crop_spec(extent_px: int, channels: int) -> CropSpec:
-    reduction = -(-extent_px // _TARGET_SIDE_PX)
+def _crop_spec(extent_px: int, channels: int, most_side_px: int) -> CropSpec:
+    reduction = -(-extent_px // most_side_px)
     side_px = -(-extent_px // reduction)
     side_px = -(-side_px // _SIDE_STEP_PX) * _SIDE_STEP_PX
     return CropSpec(side_px=side_px, reduction=reduction, channels=channels)

@@ -17,7 +17,7 @@ import msgspec
 from edge_runtime.norm import NormSpec
 from firmware_bridge.clock import Clock
 from trainer.acquire.blob_spool import BlobSpool
-from trainer.acquire.data_set_choice import DataSetEvidence, MaskChoice, decide_data_set
+from trainer.acquire.data_set_choice import MOST_SIDE_PX, DataSetEvidence, MaskChoice, decide_data_set
 from trainer.acquire.import_batch import CutFile, Progress, cut_files, labelled_pictures
 from trainer.acquire.import_plan import ImportPlan, plan_import
 from trainer.acquire.import_report import USABLE_OUTCOMES, ImportReport, ImportTally, Outcome
@@ -38,12 +38,14 @@ class ImportOptions:
     Attributes:
         mask: how objects are found, for the first import into a pool; later ones must say "auto" or the same.
         norm: channel weights, for the first import; None weighs all channels alike, later on as in the pool.
+        most_side_px: limit of the crops' side, for the first import; later ones cut as the pool's crops are cut.
         who: who vouches for the labels.
     """
 
     mask: MaskChoice = "auto"
     norm: NormSpec | None = None
     who: str = "import"
+    most_side_px: int = MOST_SIDE_PX
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -109,7 +111,10 @@ def _settle_data_set(
         raise ImportFailedError(f"{source}: no picture among {len(files)} files ({_why_none(files)})")
     stages = iter(("look", "measure"))
     decided, evidence = decide_data_set(
-        lambda: labelled_pictures(files, next(stages), progress), options.mask, options.norm
+        lambda: labelled_pictures(files, next(stages), progress),
+        options.mask,
+        norm=options.norm,
+        most_side_px=options.most_side_px,
     )
     pool.set_data_set(decided)
     return decided, evidence
