@@ -6,10 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from trainer.demo.synthetic import synthetic_crop
 from trainer.errors import TrainingError
-from trainer.train.fit import FitSettings, TrainingSet, fit_network, use_threads
+from trainer.train.fit import FitHooks, FitSettings, TrainingSet, fit_network, use_threads
 from trainer.train.network import CropNetwork
 
 SETTINGS = FitSettings(network="small", batch=8)
@@ -27,7 +28,7 @@ def training_set(count: int = 24, classes: int = 2) -> TrainingSet:
     return TrainingSet(pixels, class_ids.astype(np.int64), classes)
 
 
-def digest(network: CropNetwork) -> str:
+def digest(network: nn.Module) -> str:
     state = hashlib.sha256()
     for name, value in sorted(network.state_dict().items()):
         state.update(name.encode() + value.numpy().tobytes())
@@ -71,18 +72,20 @@ def test_an_empty_training_set_is_refused() -> None:
 def test_one_step_and_a_batch_larger_than_the_set_are_enough() -> None:
     network = fit_network(training_set(2), msgspec.structs.replace(SETTINGS, batch=16), steps=1, seed=0)
     assert not network.training
+    assert isinstance(network, CropNetwork)
     assert network.head.out_features == 2
 
 
 def test_classes_without_a_training_sample_keep_their_place() -> None:
     network = fit_network(training_set(classes=4), SETTINGS, steps=2, seed=0)
+    assert isinstance(network, CropNetwork)
     assert network.head.out_features == 4
 
 
 @pytest.mark.parametrize("steps", range(1, 12))
 def test_every_step_is_told_once_whatever_their_number(steps: int) -> None:
     told: list[int] = []
-    fit_network(training_set(), SETTINGS, steps=steps, seed=0, on_step=told.append)
+    fit_network(training_set(), SETTINGS, steps=steps, seed=0, hooks=FitHooks(on_step=told.append))
     assert told == list(range(1, steps + 1))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.demo.synthetic import synthetic_crop
 from trainer.errors import TrainingError
-from trainer.train.fit import FitSettings, TrainingSet, fit_network, use_threads
+from trainer.train.fit import FitHooks, FitSettings, TrainingSet, fit_network, use_threads
 from trainer.train.fits import map_fits
 
 STEPS = 7
@@ -22,7 +22,8 @@ def training_set(seed: int) -> TrainingSet:
 
 
 def fit(data: TrainingSet, on_step: Callable[[int], None]) -> bytes:
-    network = fit_network(data, FitSettings(batch=8), steps=STEPS, seed=data.pixels.size % 7, on_step=on_step)
+    seed, hooks = data.pixels.size % 7, FitHooks(on_step=on_step)
+    network = fit_network(data, FitSettings(batch=8), steps=STEPS, seed=seed, hooks=hooks)
     return b"".join(value.numpy().tobytes() for value in network.state_dict().values())
 
 

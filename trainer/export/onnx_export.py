@@ -8,7 +8,8 @@ import logging
 import warnings
 from copy import deepcopy
 from functools import lru_cache
-from typing import Final
+from threading import Lock
+from typing import Final, get_args
 
 import numpy as np
 import onnx
@@ -23,12 +24,24 @@ from edge_runtime.crop import CropSpec
 from trainer.errors import ExportRefusedError
 from trainer.train.network import ConvolutionStage, CropNetwork, NetworkSize, make_network, mean_and_maximum
 
-__all__ = ["ORT_MIN", "FoldedNetwork", "OnnxTemplate", "check_parity", "export_graph", "folded_scores"]
+__all__ = [
+    "ORT_MIN",
+    "FoldedNetwork",
+    "OnnxTemplate",
+    "ShippedNetwork",
+    "WholeNetwork",
+    "check_parity",
+    "export_graph",
+    "folded_scores",
+    "opset_of",
+    "ship_network",
+]
 
 ORT_MIN: Final = "1.22.0"  # the oldest release of the base dependencies that reads opset 20
 _FULL_SCALE: Final = 255.0
 _BATCH: Final = 256
 _MOST_CROPS: Final = 65536
+_SIZES: Final[tuple[NetworkSize, ...]] = get_args(NetworkSize)
 
 
 class FoldedNetwork(nn.Module):
@@ -41,6 +54,7 @@ class FoldedNetwork(nn.Module):
         self._is_halved = [stage.is_halved for stage in stages]
         self.convolutions = nn.ModuleList(convolutions)
         self.head = deepcopy(network.head)
+        self.class_count = network.head.out_features
         with torch.no_grad():
             convolutions[0].weight /= _FULL_SCALE
             self.head.weight.div_(temperature)
@@ -56,27 +70,60 @@ class FoldedNetwork(nn.Module):
         return torch.softmax(self.head(mean_and_maximum(pixels)), dim=1)  # (N, K)
 
 
+class WholeNetwork(nn.Module):
+    """A network of one's own as it ships: uint8 crops to calibrated probabilities; the exporter folds what it can."""
+
+    def __init__(self, network: nn.Module, temperature: float, class_count: int) -> None:
+        super().__init__()
+        self.network = deepcopy(network)
+        self.class_count = class_count
+        self._temperature = temperature
+        self.eval()
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return scores (N, K) float32 of crops (N, S, S, C) uint8."""
+        pixels = crops.permute(0, 3, 1, 2).to(torch.float32) / _FULL_SCALE  # (N, C, S, S)
+        return torch.softmax(self.network(pixels) / self._temperature, dim=1)  # (N, K)
+
+
+ShippedNetwork = FoldedNetwork | WholeNetwork
+
+
+def ship_network(network: nn.Module, temperature: float, class_count: int) -> ShippedNetwork:
+    """Return a trained network as it ships, with the temperature that calibrates its scores."""
+    if isinstance(network, CropNetwork):
+        return FoldedNetwork(network, temperature)
+    return WholeNetwork(network, temperature, class_count)
+
+
 class OnnxTemplate:
     """The exported graph of one network and crop shape, to be filled with weights.
 
     Exporting takes seconds, once a process and shape; filling takes milliseconds. A round's file is byte for byte what
-    an export of its own would give.
+    an export of its own would give. A network of one's own is exported anew each time: its weights may be folded.
+
+    Args:
+        name: of the network in the settings.
+        crop: shape of the crops.
+        class_count: K.
     """
 
-    def __init__(self, size: NetworkSize, crop: CropSpec, class_count: int) -> None:
-        self._graph = _exported_graph(size, crop, class_count)
+    def __init__(self, name: str, crop: CropSpec, class_count: int) -> None:
+        self._crop = crop
+        self._graph = next((_exported_graph(n, crop, class_count) for n in _SIZES if n == name), None)
+        self._export = Lock()  # torch's exporter is not made for several threads
 
-    @property
-    def opset(self) -> int:
-        """Operator set of the graph."""
-        return int(onnx.ModelProto.FromString(self._graph).opset_import[0].version)
-
-    def fill(self, network: FoldedNetwork) -> bytes:
+    def fill(self, network: ShippedNetwork) -> bytes:
         """Return the ONNX file with this network's weights, in one piece; several threads may fill one template.
 
         Raises:
-            ExportRefusedError: the graph misses a weight of the network: torch and onnxscript do not fit together.
+            ExportRefusedError: the graph misses a weight of the network: torch and onnxscript do not fit together; or a
+                network of one's own cannot be exported.
         """
+        if self._graph is None:
+            with self._export:
+                whole: bytes = export_graph(network, self._crop).SerializeToString(deterministic=True)
+            return whole
         weights = {name: value.detach().numpy() for name, value in network.state_dict().items()}
         model = onnx.ModelProto.FromString(self._graph)
         for tensor in model.graph.initializer:
@@ -89,12 +136,17 @@ class OnnxTemplate:
         return data
 
 
-def folded_scores(network: FoldedNetwork, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def opset_of(model: bytes) -> int:
+    """Return the operator set of an ONNX file."""
+    return int(onnx.ModelProto.FromString(model).opset_import[0].version)
+
+
+def folded_scores(network: ShippedNetwork, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return torch's own scores (N, K) float32 of crops (N, S, S, C) uint8, the yardstick for parity."""
     batches = (torch.from_numpy(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH))
     with torch.inference_mode():
         parts = [network(batch).numpy() for batch in batches]
-    return np.concatenate([np.zeros((0, network.head.out_features), np.float32), *parts])
+    return np.concatenate([np.zeros((0, network.class_count), np.float32), *parts])
 
 
 def check_parity(torch_scores: NDArray[np.float32], onnx_scores: NDArray[np.float32]) -> float:
@@ -111,8 +163,12 @@ def check_parity(torch_scores: NDArray[np.float32], onnx_scores: NDArray[np.floa
     return float(np.abs(torch_scores - onnx_scores).max(initial=0.0))
 
 
-def export_graph(network: FoldedNetwork, crop: CropSpec) -> onnx.ModelProto:
-    """Return the ONNX graph of a network, weights inside, by torch's exporter; `OnnxTemplate` is much faster."""
+def export_graph(network: ShippedNetwork, crop: CropSpec) -> onnx.ModelProto:
+    """Return the ONNX graph of a network, weights inside, by torch's exporter; `OnnxTemplate` is much faster.
+
+    Raises:
+        ExportRefusedError: a network of one's own holds something that torch cannot export.
+    """
     example = torch.zeros((8, crop.side_px, crop.side_px, crop.channels), dtype=torch.uint8)
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
@@ -130,6 +186,8 @@ def export_graph(network: FoldedNetwork, crop: CropSpec) -> onnx.ModelProto:
                 dynamic_shapes={"crops": {0: torch.export.Dim("n", min=1, max=_MOST_CROPS)}},
                 verbose=False,
             )
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportRefusedError(f"the network cannot be exported: {str(error).splitlines()[0]}") from error
     finally:
         exporter_log.setLevel(level)
     assert program is not None  # dynamo=True returns a program

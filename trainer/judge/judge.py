@@ -5,17 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
-from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, check_parity, folded_scores
+from trainer.export.onnx_export import OnnxTemplate, check_parity, folded_scores, ship_network
 from trainer.judge.validation import FOLDS, Validation
 from trainer.metrics import Scores, score_classes
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
-from trainer.train.fit import TrainingSet, fit_network
+from trainer.train.fit import FitHooks, TrainingSet, fit_network
 from trainer.train.fits import map_fits
-from trainer.train.network import CropNetwork
 
 __all__ = ["Judge", "Judged"]
 
@@ -36,7 +36,7 @@ class Judged:
         steps: optimiser steps of all fits together; visits: samples that they looked at.
     """
 
-    network: CropNetwork
+    network: nn.Module
     model: bytes
     scores: NDArray[np.float32]
     validation_scores: NDArray[np.float32]
@@ -58,7 +58,7 @@ class _Part:
 class _Fitted:
     """A trained network, its ONNX bytes, and its scores (N, K) float32, 0 where it was not asked."""
 
-    network: CropNetwork
+    network: nn.Module
     model: bytes
     scores: NDArray[np.float32]
 
@@ -154,8 +154,8 @@ class Judge:
     def _fit_and_test(self, part: _Part, steps: int, on_step: Callable[[int], None]) -> _Fitted:
         table, settings = self._table, self._settings
         data = TrainingSet(table.pixels[part.training], table.class_ids[part.training], len(table.classes))
-        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, on_step=on_step)
-        folded = FoldedNetwork(network, 1.0)
+        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, hooks=FitHooks(on_step=on_step))
+        folded = ship_network(network, 1.0, len(table.classes))
         model = self.template.fill(folded)
         scores = np.zeros((len(table), len(table.classes)), np.float32)
         scores[part.tested] = Classifier(model, self._crop, len(table.classes)).scores(table.pixels[part.tested])

@@ -18,7 +18,7 @@ from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.acquire.split import check_no_leak
 from trainer.errors import PoolError, ResumeError, SettingsError
 from trainer.export.model_folder import ModelClass, ShippedModel, golden_rows, write_model_folder
-from trainer.export.onnx_export import ORT_MIN
+from trainer.export.onnx_export import ORT_MIN, opset_of
 from trainer.judge.judge import Judge
 from trainer.judge.validation import Validation, plan_validation
 from trainer.loop.base_run import load_base
@@ -189,7 +189,7 @@ def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, i
         temperature=ready.temperature,
         validation=judged.validation,
         lineage=lineage_of(inputs, key, found),
-        opset=judge.template.opset,
+        opset=opset_of(ready.model),
         ort_min=ORT_MIN,
         classes=inputs.classes,
     )

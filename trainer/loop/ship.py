@@ -9,7 +9,7 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from edge_runtime.schemas import Lineage
 from trainer.export.calibrate import at_temperature, expected_calibration_error, temperature_of
-from trainer.export.onnx_export import FoldedNetwork, check_parity, folded_scores
+from trainer.export.onnx_export import check_parity, folded_scores, ship_network
 from trainer.judge.judge import Judge, Judged
 from trainer.loop.loop import LoopResult
 from trainer.loop.run_key import RunInputs
@@ -80,7 +80,7 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
     rows = judge.judged_rows
     true_ids = table.class_ids[rows]
     temperature = temperature_of(judged.validation_scores, true_ids)
-    folded = FoldedNetwork(judged.network, temperature)
+    folded = ship_network(judged.network, temperature, len(table.classes))
     model = judge.template.fill(folded)
     crops = table.pixels[rows]
     scores = Classifier(model, crop, len(table.classes)).scores(crops)

@@ -5,21 +5,23 @@ The path is short on purpose: draw a batch, augment, forward, backward, step. De
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.errors import TrainingError
-from trainer.train.augment import augment
-from trainer.train.network import CropNetwork, NetworkSize, make_network
+from trainer.train.augment import AugmentSettings, augment, mix
+from trainer.train.batches import balanced_rows, shuffled_rows
+from trainer.train.losses import LossName, LossOptions, make_loss
+from trainer.train.network_choice import build_network
 
-__all__ = ["FitSettings", "TrainingSet", "fit_network", "use_threads"]
+__all__ = ["FitHooks", "FitSettings", "TrainingSet", "fit_network", "use_threads"]
 
 _CHECK_EVERY: Final = 50  # steps between looks at the loss: each look waits for the device
 _WARM_UP: Final = 0.2  # of the steps, with a rising learning rate
@@ -30,22 +32,30 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a network is trained.
 
     Attributes:
-        network: member of the family.
+        network: "small", "middle" or "large"; or a network of your own, "package.module:factory".
         steps: optimiser steps of every round.
         final_steps: of the one longer fit after the stop.
         batch: samples a step.
         learning_rate: peak of a one-cycle schedule.
         weight_decay: of AdamW.
+        balance: "sampler" shows every class equally often; "weights" makes rare classes weigh more in the loss; "none".
+        loss: "cross_entropy", "focal" or "logit_adjusted".
+        label_smoothing: share of the target spread over all classes.
         threads: processor threads; other numbers give other bytes.
+        augment: how far samples are changed.
     """
 
-    network: NetworkSize = "small"
+    network: str = "small"
     steps: Annotated[int, msgspec.Meta(ge=1)] = 300
     final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2000
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
+    balance: Literal["sampler", "weights", "none"] = "sampler"
+    loss: LossName = "cross_entropy"
+    label_smoothing: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.02
     threads: Annotated[int, msgspec.Meta(ge=1)] = 1
+    augment: AugmentSettings = AugmentSettings()
 
 
 def use_threads(threads: int) -> None:
@@ -71,37 +81,83 @@ class TrainingSet:
     class_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class FitHooks:
+    """What a fit calls on the way.
+
+    Attributes:
+        begin: given the fresh network before the first step; may put other weights in (`trainer.train.restart`).
+        on_step: called after each step with its number, from 1.
+    """
+
+    begin: Callable[[nn.Module], None] = lambda _: None
+    on_step: Callable[[int], None] = lambda _: None
+
+
 def fit_network(
     data: TrainingSet,
     settings: FitSettings,
     *,
     steps: int,
     seed: int,
-    on_step: Callable[[int], None] = lambda _: None,
-) -> CropNetwork:
-    """Train a fresh network.
+    hooks: FitHooks = FitHooks(),
+) -> nn.Module:
+    """Train a network.
 
     Args:
         data: stays as it is.
         settings: network, batch, rates.
         steps: optimiser steps, whatever N: every round costs the same.
         seed: of weights, order and augmentation.
-        on_step: called after each step with its number, from 1.
+        hooks: what is called on the way.
 
     Returns:
         The network, in evaluation mode, on the processor.
 
     Raises:
         TrainingError: the training set is empty, or the loss is no longer a number.
+        SettingsError: there is no such network.
 
     Note:
-        Same input, settings, threads and processor features give the same weights. Data stay in memory as uint8.
+        Same input, settings, threads and processor features give the same weights. Data stay as uint8: in memory, on an
+        accelerator there.
     """
     if not len(data.pixels):
         raise TrainingError("the training set is empty: nothing can be learnt from 0 samples")
     fabric = Fabric(accelerator="auto", devices=1)
-    network = make_network(settings.network, data.pixels.shape[3], data.class_count, seed=seed)
-    for parameter in network.parameters():  # the layout that convolutions on a processor prefer
+    network = build_network(settings.network, data.pixels.shape[3], data.class_count, seed=seed)
+    hooks.begin(network)
+    module, optimiser, schedule = _set_up(fabric, network, settings, steps)
+    samples = fabric.to_device(torch.from_numpy(data.pixels))  # (N, S, S, C) uint8
+    labels = torch.from_numpy(data.class_ids)  # (N,)
+    generator = torch.Generator().manual_seed(seed)
+    orders = _orders(labels, settings, steps, generator)
+    told = fabric.to_device(labels)
+    counts = fabric.to_device(torch.bincount(labels, minlength=data.class_count).float())
+    options = LossOptions(settings.label_smoothing, is_weighted=settings.balance == "weights")
+    loss_of = make_loss(settings.loss, counts, options)
+    module.train()
+    for step, rows in enumerate(orders, start=1):
+        rows = fabric.to_device(rows)  # noqa: PLW2901 - the same rows, where the samples are
+        batch = samples[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
+        batch, targets = _vary(batch, told[rows], data.class_count, settings.augment, generator)
+        logits = module(batch.contiguous(memory_format=torch.channels_last))  # (B, K)
+        loss = loss_of(logits, targets)
+        optimiser.zero_grad()
+        fabric.backward(loss)
+        optimiser.step()
+        schedule.step()
+        if step % _CHECK_EVERY == 0 or step == steps:
+            _check_loss(float(loss.item()), step, settings.learning_rate)
+        hooks.on_step(step)
+    network.cpu().eval()
+    return network
+
+
+def _set_up(
+    fabric: Fabric, network: nn.Module, settings: FitSettings, steps: int
+) -> tuple[nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    for parameter in network.parameters():  # the layout that convolutions prefer
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
@@ -110,44 +166,29 @@ def fit_network(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=max(_LEAST_SCHEDULE, steps), pct_start=_WARM_UP
     )
-    module, optimiser = fabric.setup(network, optimiser)
-    samples = torch.from_numpy(data.pixels)  # (N, S, S, C) uint8
-    labels = torch.from_numpy(data.class_ids)  # (N,)
-    generator = torch.Generator().manual_seed(seed)
-    module.train()
-    for step, rows in enumerate(_batches(labels, settings.batch, steps, generator), start=1):
-        batch = samples[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
-        batch = augment(batch, generator)
-        batch = batch.contiguous(memory_format=torch.channels_last)
-        logits = module(fabric.to_device(batch))  # (B, K)
-        loss = functional.cross_entropy(logits, fabric.to_device(labels[rows]), label_smoothing=0.02)
-        optimiser.zero_grad()
-        fabric.backward(loss)
-        optimiser.step()
-        schedule.step()
-        if step % _CHECK_EVERY == 0 or step == steps:
-            _check_loss(float(loss.item()), step)
-        on_step(step)
-    network.cpu().eval()
-    return network
+    module, wrapped = fabric.setup(network, optimiser)
+    return module, wrapped, schedule
 
 
-def _batches(class_ids: Tensor, batch: int, steps: int, generator: torch.Generator) -> Tensor:
-    """Return (steps, batch) row numbers: all classes in turn, of each one random order of its rows after another.
-
-    So every class is seen equally often, however few samples it has: residuals come in whatever mix a model gets wrong.
-    """
-    needed = steps * batch
-    rows = torch.empty(needed, dtype=torch.int64)
-    present = torch.unique(class_ids)
-    for at, class_id in enumerate(present):
-        own = torch.nonzero(class_ids == class_id).flatten()
-        slots = torch.arange(at, needed, len(present))
-        orders = [own[torch.randperm(len(own), generator=generator)] for _ in range(-(-len(slots) // len(own)))]
-        rows[slots] = torch.cat(orders)[: len(slots)]
-    return rows.reshape(steps, batch)
+def _orders(labels: Tensor, settings: FitSettings, steps: int, generator: torch.Generator) -> Tensor:
+    if settings.balance == "sampler":
+        return balanced_rows(labels, settings.batch, steps, generator)
+    return shuffled_rows(len(labels), settings.batch, steps, generator)
 
 
-def _check_loss(loss: float, step: int) -> None:
+def _vary(
+    pixels: Tensor, labels: Tensor, class_count: int, settings: AugmentSettings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return changed pixels and their targets: ids (B,), or shares (B, K) where samples are blended."""
+    pixels = augment(pixels, settings, generator)
+    if settings.mixup or settings.cutmix:
+        return mix(pixels, functional.one_hot(labels, class_count).float(), settings, generator)
+    return pixels, labels
+
+
+def _check_loss(loss: float, step: int, learning_rate: float) -> None:
     if not np.isfinite(loss):
-        raise TrainingError(f"the loss is {loss} at step {step}: training cannot go on")
+        raise TrainingError(
+            f"the loss is {loss} at step {step} with fit.learning_rate {learning_rate}: training cannot go on; "
+            f"try {learning_rate / 4:g}"
+        )

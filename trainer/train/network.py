@@ -50,12 +50,15 @@ class CropNetwork(nn.Module):
             channels = width
         self.head = nn.Linear(2 * channels, class_count)
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """Return what the head sees, (N, 2 F), of pixels (N, C, S, S) float32 in 0..1."""
+        for stage in self.stages:
+            pixels = stage(pixels)  # (N, F, S', S')
+        return mean_and_maximum(pixels)
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits (N, K) of pixels (N, C, S, S) float32 in 0..1."""
-        features = pixels
-        for stage in self.stages:
-            features = stage(features)  # (N, F, S', S')
-        logits: Tensor = self.head(mean_and_maximum(features))  # (N, K)
+        logits: Tensor = self.head(self.features(pixels))  # (N, K)
         return logits
 
 
