@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from torch import nn
 
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
@@ -32,14 +33,15 @@ class StubJudge(Judge):
         self._samples, self._rows, self._wrong = table, validation, wrong_rows
         self.asked: list[tuple[NDArray[np.bool_], int]] = []
 
-    def judge(self, training: NDArray[np.bool_], steps: int) -> Judged:
+    def judge(self, training: NDArray[np.bool_], steps: int, *, previous: tuple[nn.Module, ...] = ()) -> Judged:
         self.asked.append((training.copy(), steps))
         wrong = self._wrong[min(len(self.asked), len(self._wrong)) - 1]
         told = np.where(wrong, 1 - self._samples.class_ids, self._samples.class_ids)
         scores = np.eye(2, dtype=np.float32)[told]
         rows = np.flatnonzero(self._rows.judged)
         figures = score_classes(self._samples.class_ids[rows], told[rows], 2)
-        return Judged(NETWORK, b"model %d" % len(self.asked), scores, scores[rows], figures, scores, steps, 2 * steps)
+        model = b"model %d" % len(self.asked)
+        return Judged((NETWORK,), model, scores, scores[rows], figures, scores, steps, 2 * steps)
 
 
 class Heard:

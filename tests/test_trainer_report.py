@@ -21,7 +21,8 @@ from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
 from firmware_bridge.clock import ManualClock
-from trainer.draw.selection import DrawSizes, draw_class
+from trainer.draw.by_norm import draw_around_mean
+from trainer.draw.sizes import DrawSizes
 from trainer.errors import ResumeError
 from trainer.loop.results import MODEL_FOLDER, RunResult, ShippedFigures
 from trainer.loop.run import RunPlan, run
@@ -188,7 +189,7 @@ def test_the_first_draw_is_marked_as_the_class_mean_says(story: RunStory) -> Non
 @given(st.lists(st.integers(0, 65536), min_size=1, max_size=40), st.integers(1, 12))
 def test_sides_are_those_of_the_mean_of_the_candidates(norms: list[int], m: int) -> None:
     candidates = np.array(norms, np.int64)
-    drawn = candidates[draw_class(candidates, DrawSizes.of(m))]
+    drawn = candidates[draw_around_mean(candidates, DrawSizes.of(m), (int(candidates.sum()), len(candidates)))]
     expected = drawn * candidates.size >= candidates.sum()
     assert sides_of_draw(np.zeros(drawn.size, np.int64), drawn).tolist() == expected.tolist()
 

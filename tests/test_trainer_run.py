@@ -18,13 +18,13 @@ from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
 from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
-from trainer.loop.results import load_result
+from trainer.loop.results import RunResult, load_result
 from trainer.loop.rounds import best_round
 from trainer.loop.run import RunPlan, run
 from trainer.loop.timing import load_timing
 from trainer.pool.ledger import training_ids
 from trainer.pool.pool import Pool
-from trainer.settings import StopSettings
+from trainer.settings import DrawSettings, RestartMode, StopSettings
 from trainer.train.fit import FitSettings
 
 Fault = Callable[[Path], None]
@@ -383,3 +383,49 @@ def test_a_literal_run_never_takes_back_what_was_right_once(tmp_path: Path) -> N
     result = go(tmp_path, msgspec.structs.replace(SETTINGS, drop="permanent"))
     residuals = [record.residual for record in result.rounds]
     assert residuals == sorted(residuals, reverse=True)
+
+
+@pytest.mark.parametrize("selector", ["random", "random_scalar", "norm_stratified", "margin", "el2n", "k_centre"])
+def test_a_run_with_another_selector_is_the_same_after_a_lost_round(tmp_path: Path, selector: str) -> None:
+    """Whatever it looks at (scores, history, features of the last network) is there again when a run goes on."""
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    settings = msgspec.structs.replace(SETTINGS, draw=DrawSettings(selector=selector))
+    first, whole = go(tmp_path, settings), answers(tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / "round-003.onnx").unlink()
+    assert go(tmp_path, settings) == first
+    assert answers(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize("restart", ["warm", "shrink"])
+def test_a_run_that_goes_on_from_the_last_weights_is_the_same_after_a_lost_round(
+    tmp_path: Path, restart: RestartMode
+) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    settings = msgspec.structs.replace(SETTINGS, restart=restart)
+    first, whole = go(tmp_path, settings), answers(tmp_path / "run")
+    assert first.rounds[1].model_id != load_result_of_cold(tmp_path).rounds[1].model_id
+    (tmp_path / "run" / "result.json").unlink()
+    (tmp_path / "run" / "round-003.onnx").unlink()
+    assert go(tmp_path, settings) == first
+    assert answers(tmp_path / "run") == whole
+
+
+def load_result_of_cold(folder: Path) -> RunResult:
+    with Pool.open(folder / "p.pool") as pool:
+        return run(pool, RunPlan(folder / "cold", SETTINGS), ManualClock(), Spy())
+
+
+def test_error_quotas_and_free_quotas_draw_as_many_as_equal_ones(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    for draw in (DrawSettings("random", "error"), DrawSettings("random", "free")):
+        settings = msgspec.structs.replace(SETTINGS, draw=draw)
+        with Pool.open(tmp_path / "p.pool") as pool:
+            result = run(pool, RunPlan(tmp_path / draw.quota, settings), ManualClock(), Spy())
+        assert result.rounds[0].drawn == 18
+
+
+def test_an_unknown_selector_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    with pytest.raises(SettingsError, match="did you mean norm_nearest"):
+        go(tmp_path, msgspec.structs.replace(SETTINGS, draw=DrawSettings(selector="norm_neerest")))

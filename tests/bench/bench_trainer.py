@@ -1,4 +1,4 @@
-"""Speed of the trainer's own parts: the draw at scale, the feed of a training step, the test pass over the rest."""
+"""Speed of the trainer's own parts: the test pass over the rest; bench_selection has the draw."""
 
 import statistics
 import time
@@ -10,14 +10,12 @@ import torch
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
-from trainer.draw.selection import DrawSizes, NormNearest, draw_round
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, folded_scores
 from trainer.train.network import make_network
 
 __all__ = ["rows"]
 
 RUNS = 5
-SAMPLES = 1_000_000
 CLASSES = 8
 CROPS = 512
 
@@ -26,17 +24,12 @@ def rows() -> list[dict[str, Any]]:
     """Return one row a figure."""
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    class_ids = rng.integers(0, CLASSES, SAMPLES)
-    norms = rng.integers(0, 65537, SAMPLES)
-    candidates = np.ones(SAMPLES, np.bool_)
-    draw = _median(lambda: draw_round(class_ids, norms, candidates, sizes=DrawSizes.of(1000), selector=NormNearest()))
     crop = CropSpec(side_px=48)
     folded = FoldedNetwork(make_network("middle", crop.channels, CLASSES, seed=0).eval(), 1.0)
     classifier = Classifier(OnnxTemplate("middle", crop, CLASSES).fill(folded), crop, CLASSES)
     crops = rng.integers(0, 255, (CROPS, 48, 48, 3), np.uint8)
     by_ort, by_torch = _median(lambda: classifier.scores(crops)), _median(lambda: folded_scores(folded, crops))
     return [
-        _row("trainer.draw_1M", draw * 1000, "ms a round", None),
         _row("trainer.test_pass_of_torch", by_torch / by_ort, "ratio", 1.3),
     ]
 

@@ -1,7 +1,8 @@
 """Train, export and test one training set: a round's work, by the file that would ship and the machine's own code."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
 from trainer.train.fit import FitHooks, TrainingSet, fit_network
 from trainer.train.fits import map_fits
+from trainer.train.network_choice import build_network
+from trainer.train.restart import copy_weights, shrink_and_stir
 
 __all__ = ["Judge", "Judged"]
 
@@ -27,7 +30,7 @@ class Judged:
     """A trained model and what it does.
 
     Attributes:
-        network: as trained, before folding.
+        networks: as trained, before folding: the one that ships, then those blind to each fold.
         model: ONNX bytes, not yet calibrated.
         scores: (N, K) float32 for every row of the table, by the exported model.
         validation_scores: (M, K) float32 for the rows judged on; out of fold where there are folds.
@@ -36,7 +39,7 @@ class Judged:
         steps: optimiser steps of all fits together; visits: samples that they looked at.
     """
 
-    network: nn.Module
+    networks: tuple[nn.Module, ...]
     model: bytes
     scores: NDArray[np.float32]
     validation_scores: NDArray[np.float32]
@@ -52,6 +55,7 @@ class _Part:
 
     training: NDArray[np.bool_]
     tested: NDArray[np.bool_]
+    begin: Callable[[nn.Module], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +99,20 @@ class Judge:
         """(M,) row numbers that validation figures are about, ascending."""
         return np.flatnonzero(self._validation.judged)
 
-    def judge(self, training: NDArray[np.bool_], steps: int) -> Judged:
+    def judge(self, training: NDArray[np.bool_], steps: int, *, previous: tuple[nn.Module, ...] = ()) -> Judged:
         """Train on some rows, export, and test every row with the exported model.
 
         Args:
             training: (N,) bool, rows of the training set.
             steps: optimiser steps of each fit.
+            previous: networks of the last round to go on from; none to begin afresh.
 
         Raises:
             TrainingError: the training set is empty, or the loss is no longer a number.
             ExportRefusedError: torch and onnxruntime decide differently on a real crop.
             ModelFolderError: onnxruntime cannot load the exported model.
         """
-        everything, *blind = self._parts(training)
+        everything, *blind = self._parts(training, previous)
         fits = 1 + len(blind)
 
         def fit(part: _Part, on_step: Callable[[int], None]) -> _Fitted:
@@ -120,7 +125,7 @@ class Judge:
         scores = fitted.scores if self._validation.folds is None else self._out_of_fold(blind, told)
         validation_scores = scores[self.judged_rows]
         return Judged(
-            network=fitted.network,
+            networks=(fitted.network, *(one.network for one in told)),
             model=fitted.model,
             scores=fitted.scores,
             validation_scores=validation_scores,
@@ -130,14 +135,28 @@ class Judge:
             visits=fits * steps * self._settings.fit.batch,
         )
 
-    def _parts(self, training: NDArray[np.bool_]) -> list[_Part]:
+    def fresh_networks(self) -> tuple[nn.Module, ...]:
+        """Return as many fresh networks as a round has fits.
+
+        Raises:
+            SettingsError: there is no such network.
+        """
+        fit, table = self._settings.fit, self._table
+        fits = len(self._parts(self._validation.pool, ()))
+        channels, count = table.pixels.shape[3], len(table.classes)
+        return tuple(build_network(fit.network, channels, count, seed=self._settings.seed) for _ in range(fits))
+
+    def _parts(self, training: NDArray[np.bool_], previous: tuple[nn.Module, ...]) -> list[_Part]:
         """Return the fits of a round: on all of the training set; where there are folds, one blind to each."""
         parts = [_Part(training, np.ones(len(self._table), np.bool_))]
         folds = self._validation.folds
         if folds is not None:
             insides = [folds == fold for fold in range(FOLDS)]
             parts += [_Part(training & ~x, x) for x in insides if x.any() and (training & ~x).any()]
-        return parts
+        if len(previous) != len(parts):  # none yet, or a fold has its first training sample
+            return parts
+        begin = copy_weights if self._settings.restart == "warm" else shrink_and_stir
+        return [replace(part, begin=partial(begin, network)) for part, network in zip(parts, previous, strict=True)]
 
     def _out_of_fold(self, blind: list[_Part], told: list[_Fitted]) -> NDArray[np.float32]:
         """Return the scores (N, K) of every row by a model that was trained without the row's fold."""
@@ -154,7 +173,7 @@ class Judge:
     def _fit_and_test(self, part: _Part, steps: int, on_step: Callable[[int], None]) -> _Fitted:
         table, settings = self._table, self._settings
         data = TrainingSet(table.pixels[part.training], table.class_ids[part.training], len(table.classes))
-        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, hooks=FitHooks(on_step=on_step))
+        network = fit_network(data, settings.fit, steps=steps, seed=settings.seed, hooks=FitHooks(part.begin, on_step))
         folded = ship_network(network, 1.0, len(table.classes))
         model = self.template.fill(folded)
         scores = np.zeros((len(table), len(table.classes)), np.float32)

@@ -13,11 +13,13 @@ from typing import Protocol
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_runtime.storage import read_bytes, sha256_hex, write_atomic
 from firmware_bridge.clock import NS_PER_S, Clock
-from trainer.draw.selection import DrawSizes, NormNearest, default_m, draw_round
+from trainer.draw.sizes import DrawSizes
 from trainer.judge.judge import Judge, Judged
+from trainer.loop.drawing import Drawing
 from trainer.loop.round_figures import make_record
 from trainer.loop.rounds import StopReason, best_round, stop_reason
 from trainer.loop.state import LoopState
@@ -25,6 +27,7 @@ from trainer.loop.timing import load_seconds, save_seconds
 from trainer.pool.ledger import HeldBack, Ledger, RoundFindings, RoundResult
 from trainer.pool.round_record import RoundRecord
 from trainer.settings import RunSettings
+from trainer.train.weights import load_weights, pack_weights
 
 __all__ = ["LoopContext", "LoopResult", "Progress", "round_file", "run_loop"]
 
@@ -89,6 +92,7 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         context: settings, folder, clock, progress.
 
     Raises:
+        SettingsError: there is no such selector or network, or a strict draw finds too few samples on a side.
         TrainingError: there is nothing to train on, or the loss is no longer a number.
         ExportRefusedError: torch and onnxruntime decide differently.
         ModelFolderError: onnxruntime cannot load an exported model.
@@ -98,13 +102,13 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
     """
     settings = context.settings
     rules = msgspec.structs.replace(settings.stop, patience=0) if state.is_out_of_fold else settings.stop
-    sizes = _draw_sizes(state, settings)
-    selector = NormNearest()
+    drawing = Drawing(state, settings)
     seconds = _resume(state, ledger, context.folder)
-    table, is_drawing = state.table, not settings.take_new
+    is_remembered = settings.restart != "cold" or "features" in drawing.selector.needs
+    memory = _Memory(judge, context.folder, is_needed=is_remembered)
+    networks = memory.recall(len(state.records))
     while True:
-        candidates = state.residual & np.bool_(is_drawing)
-        drawn = draw_round(table.class_ids, table.norms_q16, candidates, sizes=sizes, selector=selector)
+        drawn = drawing.draw(networks[0] if networks else None)
         is_exhausted = drawn.size == 0 and bool(state.records)
         reason = stop_reason(state.records, rules, is_exhausted=is_exhausted, seconds=sum(seconds))
         if reason is not None:
@@ -112,28 +116,58 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         started_ns = context.clock.monotonic_ns()
         training = state.training.copy()
         training[drawn] = True
-        judged = judge.judge(training, settings.fit.steps)
+        judged = judge.judge(training, settings.fit.steps, previous=() if settings.restart == "cold" else networks)
         found = _findings(drawn, judged)
         state.apply(found)
         record = make_record(state, judged)
         write_atomic(round_file(context.folder, record.number), judged.model)
+        networks = memory.keep(record.number, judged.networks)
         ledger.add(RoundResult(record, found))
         state.records.append(record)
         seconds.append((context.clock.monotonic_ns() - started_ns) / NS_PER_S)
         save_seconds(context.folder, seconds)
         context.progress.round_done(record, seconds[-1])
     best = best_round(state.records) if settings.ship == "best" else state.records[-1]
-    return LoopResult(state.records, seconds, reason, best, state.training_sets[best.number - 1], sizes)
+    return LoopResult(state.records, seconds, reason, best, state.training_sets[best.number - 1], drawing.sizes)
+
+
+class _Memory:
+    """The last round's networks, on disk too, for runs whose next round looks at them."""
+
+    def __init__(self, judge: Judge, folder: Path, *, is_needed: bool) -> None:
+        self._judge = judge
+        self._folder = folder
+        self._is_needed = is_needed
+
+    def keep(self, number: int, networks: tuple[nn.Module, ...]) -> tuple[nn.Module, ...]:
+        """Return the networks if they are needed, after writing their weights; those of older rounds are removed."""
+        if not self._is_needed:
+            return ()
+        write_atomic(_weights_file(self._folder, number), pack_weights(networks))
+        _weights_file(self._folder, number - 2).unlink(missing_ok=True)
+        return networks
+
+    def recall(self, number: int) -> tuple[nn.Module, ...]:
+        """Return the networks of a finished round, none if no round is finished or they are not needed.
+
+        Raises:
+            ResumeError: their weights are damaged.
+            StorageError: they are missing.
+        """
+        if number == 0 or not self._is_needed:
+            return ()
+        networks = self._judge.fresh_networks()
+        load_weights(read_bytes(_weights_file(self._folder, number)), networks)
+        return networks
+
+
+def _weights_file(folder: Path, number: int) -> Path:
+    return folder / f"round-{number:03}.weights.npz"
 
 
 def round_file(folder: Path, number: int) -> Path:
     """Return where the ONNX file of a round lies."""
     return folder / f"round-{number:03}.onnx"
-
-
-def _draw_sizes(state: LoopState, settings: RunSettings) -> DrawSizes:
-    classes = np.unique(state.table.class_ids[state.pool]).size
-    return DrawSizes.of(settings.m or default_m(int(state.pool.sum()), classes))
 
 
 def _resume(state: LoopState, ledger: Ledger, folder: Path) -> list[float]:

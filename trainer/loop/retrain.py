@@ -18,7 +18,7 @@ from edge_runtime.errors import StorageError
 from edge_runtime.model import MODEL_FILE, Classifier
 from edge_runtime.storage import read_bytes, write_atomic
 from firmware_bridge.clock import Clock
-from trainer.draw.selection import default_m
+from trainer.draw.sizes import default_m
 from trainer.errors import RetrainRefusedError
 from trainer.judge.validation import LEAST_VALIDATION
 from trainer.loop.base_run import BaseRun, load_base

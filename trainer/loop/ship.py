@@ -80,7 +80,7 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
     rows = judge.judged_rows
     true_ids = table.class_ids[rows]
     temperature = temperature_of(judged.validation_scores, true_ids)
-    folded = ship_network(judged.network, temperature, len(table.classes))
+    folded = ship_network(judged.networks[0], temperature, len(table.classes))
     model = judge.template.fill(folded)
     crops = table.pixels[rows]
     scores = Classifier(model, crop, len(table.classes)).scores(crops)

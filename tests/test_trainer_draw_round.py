@@ -1,0 +1,184 @@
+"""One round's draw over all classes: quotas, looks, sides; and the fast draw against the plain one."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from trainer.draw.by_norm import NormNearest, draw_around_mean
+from trainer.draw.candidates import ClassCandidates
+from trainer.draw.draw_round import DrawPool, DrawRules, RoundKnowledge, draw_round
+from trainer.draw.quotas import error_quotas
+from trainer.draw.registry import SELECTORS, selector_named
+from trainer.draw.sizes import DrawSizes
+from trainer.draw.sorted_norms import SortedNorms
+from trainer.draw.strata import draw_from_looks, looks_of
+from trainer.errors import SettingsError
+
+FIRST = RoundKnowledge()
+COUNTS = st.lists(st.integers(0, 30), min_size=1, max_size=5).filter(any)
+
+
+def pool_of(counts: list[int], seed: int = 0, norm_limit: int = 65537) -> DrawPool:
+    rng = np.random.default_rng(seed)
+    class_ids = rng.permutation(np.repeat(np.arange(len(counts)), counts))
+    norms = rng.integers(0, norm_limit, class_ids.size)
+    keys = rng.integers(0, 2**63, class_ids.size, dtype=np.uint64)
+    return DrawPool(class_ids, norms, tuple(f"class {k}" for k in range(len(counts))), keys)
+
+
+def everything(pool: DrawPool) -> NDArray[np.bool_]:
+    return np.ones(len(pool.class_ids), np.bool_)
+
+
+def after_a_round(pool: DrawPool, seed: int = 0) -> RoundKnowledge:
+    rng, count = np.random.default_rng(seed), len(pool.class_ids)
+    scores = rng.dirichlet(np.ones(1 + len(pool.classes)), count).astype(np.float16)
+    training = rng.random(count) < 0.2
+    features = rng.normal(size=(count, 4)).astype(np.float32)
+    right = [rng.random(count) < 0.5]
+    errors = [rng.random(count).astype(np.float32)]
+    return RoundKnowledge(2, None, training, scores, lambda rows: features[rows], right, errors)
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@settings(max_examples=20)
+@given(counts=COUNTS, m=st.integers(1, 9), seed=st.integers(0, 99))
+def test_each_class_gives_m_a_round_until_it_is_exhausted(name: str, counts: list[int], m: int, seed: int) -> None:
+    """Unequal classes, with what a model said: every sample is drawn exactly once, classes in ascending order."""
+    pool, rules = pool_of(counts, seed), DrawRules(selector_named(name), DrawSizes.of(m))
+    left, known = everything(pool), after_a_round(pool, seed)
+    for number in range(max(counts) // m + 1):
+        drawn = draw_round(pool, left, rules, known)
+        assert left[drawn].all()
+        expected = Counter({k: min(m, max(0, count - number * m)) for k, count in enumerate(counts)})
+        assert Counter(pool.class_ids[drawn].tolist()) == +expected
+        assert pool.class_ids[drawn].tolist() == sorted(pool.class_ids[drawn].tolist())
+        left[drawn] = False
+    assert not left.any()
+    assert len(draw_round(pool, left, rules, known)) == 0
+
+
+@given(counts=COUNTS, m=st.integers(1, 9), seed=st.integers(0, 99))
+def test_the_free_quota_draws_as_many_whatever_their_class(counts: list[int], m: int, seed: int) -> None:
+    pool = pool_of(counts, seed)
+    rules = DrawRules(selector_named("random"), DrawSizes.of(m), quota="free")
+    drawn = draw_round(pool, everything(pool), rules, FIRST)
+    assert len(drawn) == min(sum(counts), m * sum(count > 0 for count in counts))
+    assert len(set(drawn.tolist())) == len(drawn)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 60)), min_size=1, max_size=6).filter(
+        lambda c: any(x for x, _ in c)
+    ),
+    st.integers(1, 20),
+)
+def test_error_quotas_add_up_and_give_each_class_at_least_one_and_no_more_than_it_has(
+    classes: list[tuple[int, int]], m: int
+) -> None:
+    wrong = np.array([count for count, _ in classes], np.int64)
+    pool = wrong + np.array([right for _, right in classes], np.int64)
+    quotas = error_quotas(wrong, pool, m)
+    assert quotas.sum() == min(m * (wrong > 0).sum(), wrong.sum())
+    assert (quotas <= wrong).all()
+    assert (quotas[wrong > 0] >= 1).all()
+
+
+def test_error_quotas_follow_the_share_that_is_wrong_not_the_number() -> None:
+    """1 % of a large class and 40 % of a small one are wrong."""
+    assert error_quotas(np.array([40, 40]), np.array([4000, 100]), 20).tolist() == [1, 39]
+    assert error_quotas(np.array([40, 40]), np.array([100, 100]), 20).tolist() == [20, 20]
+    assert error_quotas(np.array([100, 3]), np.array([1000, 3]), 20).tolist() == [37, 3]
+
+
+def test_the_first_round_knows_no_errors_and_draws_equally() -> None:
+    pool = pool_of([40, 40])
+    rules = DrawRules(NormNearest(), DrawSizes.of(6), quota="error")
+    drawn = draw_round(pool, everything(pool), rules, FIRST)
+    assert np.bincount(pool.class_ids[drawn]).tolist() == [6, 6]
+
+
+def test_the_initial_mean_is_that_of_the_class_in_the_pool() -> None:
+    pool = DrawPool(np.zeros(5, np.int64), np.array([0, 0, 0, 90, 100]), ("good",), np.zeros(5, np.uint64))
+    left = np.array([True, False, False, True, True])
+    current = DrawRules(NormNearest(), DrawSizes.of(1))
+    initial = replace(current, is_initial_mean=True)
+    assert draw_round(pool, left, current, FIRST).tolist() == [3]  # the mean of the three is 63.3
+    assert draw_round(pool, left, initial, FIRST).tolist() == [3]  # that of all five is 38
+    below = DrawRules(NormNearest(), DrawSizes(1, 0, 1), is_initial_mean=True)
+    assert draw_round(pool, np.array([False, False, False, True, True]), below, FIRST).tolist() == [3]
+
+
+def test_a_strict_draw_names_the_class_and_the_side_that_is_too_short() -> None:
+    pool = DrawPool(np.zeros(4, np.int64), np.array([1, 1, 1, 100]), ("husk",), np.zeros(4, np.uint64))
+    rules = DrawRules(NormNearest(), DrawSizes.of(4), is_strict=True)
+    with pytest.raises(SettingsError, match=r"class husk: 1 samples at or above its mean norm and 3 below, .* 2 and 2"):
+        draw_round(pool, everything(pool), rules, FIRST)
+
+
+def test_a_class_with_two_looks_is_drawn_from_both() -> None:
+    """Half dark, half bright: the nearest to the mean are the brightest of the dark and the darkest of the bright."""
+    rng = np.random.default_rng(0)
+    norms = np.concatenate((rng.normal(10000, 500, 300), rng.normal(50000, 500, 100))).astype(np.int64)
+    looks = looks_of(norms)
+    assert np.bincount(looks).tolist() == [300, 100]
+    one = ClassCandidates.of_norms(norms, np.arange(400, dtype=np.uint64))
+    drawn = draw_from_looks(NormNearest(), one, DrawSizes.of(8))
+    assert np.bincount(looks[drawn]).tolist() == [6, 2]
+    assert abs(float(norms[drawn[:6]].mean()) - 10000) < 50
+    pool = DrawPool(np.zeros(400, np.int64), norms, ("good",), np.arange(400, dtype=np.uint64))
+    rules = DrawRules(NormNearest(), DrawSizes.of(8), has_strata=True)
+    assert draw_round(pool, np.ones(400, np.bool_), rules, FIRST).tolist() == drawn.tolist()
+
+
+@pytest.mark.parametrize("shape", ["normal", "uniform", "skewed", "one value", "few"])
+def test_one_look_is_not_taken_for_two(shape: str) -> None:
+    """Of a hundred classes of each shape not one is split."""
+    rng = np.random.default_rng(1)
+    makers: dict[str, Callable[[], NDArray[np.float64]]] = {
+        "normal": lambda: rng.normal(30000, 3000, 300),
+        "uniform": lambda: rng.uniform(0, 65536, 300),
+        "skewed": lambda: np.minimum(rng.exponential(6000, 300), 65536),
+        "one value": lambda: np.full(300, 5.0),
+        "few": lambda: np.concatenate((np.zeros(15), np.full(15, 60000))),
+    }
+    assert sum(int(looks_of(makers[shape]().astype(np.int64)).max()) for _ in range(100)) == 0
+
+
+@given(st.lists(st.integers(0, 65536), max_size=80), st.integers(1, 12))
+def test_a_draw_from_looks_is_as_large_as_any_other(norms: list[int], m: int) -> None:
+    one = ClassCandidates.of_norms(np.array(norms, np.int64), np.arange(len(norms), dtype=np.uint64))
+    drawn = draw_from_looks(NormNearest(), one, DrawSizes.of(m)) if norms else np.zeros(0, np.int64)
+    assert len(set(drawn.tolist())) == len(drawn) == min(m, len(norms))
+
+
+@settings(max_examples=60)
+@given(
+    counts=st.lists(st.integers(0, 900), min_size=1, max_size=4).filter(any),
+    sizes=st.tuples(st.integers(0, 40), st.integers(0, 40)).filter(any).map(lambda ab: DrawSizes(sum(ab), *ab)),
+    limit=st.sampled_from([1, 2, 40, 65537]),
+    seed=st.integers(0, 2**16),
+)
+def test_the_fast_draw_is_the_plain_one_while_samples_leave_and_return(
+    counts: list[int], sizes: DrawSizes, limit: int, seed: int
+) -> None:
+    """Ties included: with few different norms nearly all are ties."""
+    rng = np.random.default_rng(seed)
+    pool = pool_of(counts, seed, limit)
+    norms, free = SortedNorms(pool.class_ids, pool.norms_q16, len(counts)), everything(pool)
+    for _ in range(4):
+        for class_id in range(len(counts)):
+            rows = np.flatnonzero(free & (pool.class_ids == class_id))
+            own = pool.norms_q16[rows]
+            plain = rows[draw_around_mean(own, sizes, (int(own.sum()), len(own)))]
+            assert norms.draw(class_id, sizes).tolist() == plain.tolist()
+        wanted = rng.random(len(free)) < rng.choice([0.02, 0.5, 0.95])
+        norms.remove(np.flatnonzero(free & ~wanted))
+        norms.restore(np.flatnonzero(wanted & ~free))
+        free = wanted
