@@ -22,6 +22,8 @@ __all__ = [
     "ClassMetrics",
     "ClassRule",
     "DisplayName",
+    "Int8Card",
+    "Int8Recall",
     "Lane",
     "Lineage",
     "Machine",
@@ -197,6 +199,41 @@ class Lineage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     versions: dict[str, str]
 
 
+class Int8Recall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What INT8 does to one class: recall in 0..1 over `samples` samples, by the FP32 and by the INT8 file."""
+
+    samples: int
+    fp32: Ratio
+    int8: Ratio
+
+
+class Int8Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a card says of model.int8.onnx, or of why there is none.
+
+    Attributes:
+        sha256: of model.int8.onnx; null where none ships.
+        refused: why none ships: what each attempt lost on the validation samples; empty where one does.
+        mended_by: what made it pass: nothing, convolutions left in floating point, or fine-tuning.
+        excluded: convolutions left in floating point.
+        calibration_crops: training crops that gave the ranges of the activations.
+        samples: validation samples compared; changed_decisions: of these, those that get another class in INT8.
+        macro_f1_fp32, macro_f1: over them, by both files; recalls: of each class.
+        processor: kind of processor on which this was measured.
+    """
+
+    sha256: Digest | None
+    refused: str
+    mended_by: Literal["nothing", "exclusion", "fine_tuning"]
+    excluded: tuple[str, ...]
+    calibration_crops: int
+    samples: int
+    changed_decisions: int
+    macro_f1_fp32: Ratio
+    macro_f1: Ratio
+    recalls: dict[str, Int8Recall]
+    processor: str
+
+
 class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """card.json: what a model is, knows and promises.
 
@@ -211,6 +248,8 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         metrics: validation figures by class; macro_f1 and worst_class_recall over them.
         opset, ort_min: what a runtime must support.
         latency_budget_us: longest median time an object may take on the board; 0 means no budget.
+        int8: the INT8 file beside it, or why there is none; null where none was asked for, and in cards of builds
+            before INT8.
     """
 
     model_id: Digest
@@ -227,6 +266,7 @@ class ModelCard(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opset: int
     ort_min: str
     latency_budget_us: int = 0
+    int8: Int8Card | None = None
     schema_version: Literal[1] = CARD_SCHEMA_VERSION
 
 

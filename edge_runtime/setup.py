@@ -15,6 +15,8 @@ from edge_runtime.pipeline import Sorter
 from edge_runtime.recorder import Origin
 from edge_runtime.schemas import Machine, Recipe
 from edge_runtime.storage import sha256_hex
+from edge_runtime.variants import choice_text, faster_variant
+from firmware_bridge.clock import Clock, CpuClock
 
 __all__ = ["Setup", "check_files", "load_machine", "open_sorter", "origin_of"]
 
@@ -81,8 +83,16 @@ def origin_of(setup: Setup, lot: str) -> Origin:
     return Origin(setup.machine.name, lot, setup.folder.card.model_id, digest, recipe.class_names, recipe.residual)
 
 
-def check_files(model: Path | None, recipe: Path | None, machine: Path | None) -> dict[str, str]:
+def check_files(
+    model: Path | None, recipe: Path | None, machine: Path | None, *, clock: Clock | None = None
+) -> dict[str, str]:
     """Check files and return, by path, what was found.
+
+    Args:
+        model: model folder; None is left out, as with the others.
+        recipe: recipe file.
+        machine: machine file.
+        clock: for choosing between FP32 and INT8, where the folder has both; None takes this process's computing time.
 
     Raises:
         ModelFolderError: the folder is not whole, or its golden crops get other scores here.
@@ -95,6 +105,8 @@ def check_files(model: Path | None, recipe: Path | None, machine: Path | None) -
         found[str(model)] = (
             f"model {folder.card.model_id[:12]}, {len(folder.card.classes)} classes, {count} golden crops"
         )
+        if folder.card.int8 is not None:
+            found[str(model)] += f", {choice_text(faster_variant(folder, clock or CpuClock()))}"
     if recipe is not None:
         found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
     if machine is not None:

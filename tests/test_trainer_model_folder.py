@@ -1,6 +1,7 @@
 """The model folder: card, recipe, golden crops and norms that belong together, written whole."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,10 +9,13 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import ModelFolderError, StorageError
-from edge_runtime.model import CARD_FILE, check_golden, load_model_folder, make_classifier
-from edge_runtime.schemas import DisplayName, Lineage
+from edge_runtime.model import CARD_FILE, INT8_FILE, check_golden, load_model_folder, make_classifier, read_golden
+from edge_runtime.processor import processor_kind
+from edge_runtime.schemas import DisplayName, Int8Card, Lineage
 from edge_runtime.storage import sha256_hex
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.export.int8_gate import judge_int8
+from trainer.export.mend import Int8Export
 from trainer.export.model_folder import (
     GOLDEN_PER_CLASS,
     ModelClass,
@@ -21,7 +25,8 @@ from trainer.export.model_folder import (
     make_recipe,
     write_model_folder,
 )
-from trainer.export.onnx_export import ORT_MIN, FoldedNetwork, OnnxTemplate
+from trainer.export.onnx_export import ORT_MIN, FoldedNetwork, OnnxTemplate, opset_of
+from trainer.export.quantise import Quantiser
 from trainer.metrics import score_classes
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool import Pool
@@ -48,7 +53,16 @@ def shipped(samples: tuple[SampleTable, DataSet]) -> ShippedModel:
     model = template.fill(FoldedNetwork(make_network("small", 3, 2, seed=0).eval(), 2.0))
     stone = ModelClass(DisplayName("Stone", "石子"), "eject")
     classes = {"good": ModelClass(DisplayName("good", "good"), "accept"), "stone": stone}
-    return ShippedModel(model, 2.0, figures, LINEAGE, template.opset, ORT_MIN, classes)
+    return ShippedModel(model, 2.0, figures, LINEAGE, opset_of(model), ORT_MIN, classes)
+
+
+@pytest.fixture(scope="module")
+def with_int8(shipped: ShippedModel, samples: tuple[SampleTable, DataSet]) -> ShippedModel:
+    """The model with an INT8 file of its own; what a gate says of it does not matter here."""
+    int8 = Quantiser(shipped.model, samples[0].pixels[:40]).quantise()
+    card = Int8Card(sha256_hex(int8), "", "nothing", (), 40, 2, 0, 1.0, 1.0, {}, processor_kind())
+    ids = np.array([0, 1])
+    return replace(shipped, int8=Int8Export(int8, card, judge_int8(ids, ids, ids, ("good", "stone"))))
 
 
 def write(folder: Path, shipped: ShippedModel, samples: tuple[SampleTable, DataSet]) -> None:
@@ -128,3 +142,52 @@ def test_golden_rows_are_the_first_64_of_each_class() -> None:
     picked = golden_rows(rows, class_ids)
     assert picked.tolist() == [*range(5, 5 + GOLDEN_PER_CLASS), *range(100, 112)]
     assert golden_rows(rows[:0], class_ids).size == 0
+
+
+def test_int8_file_lies_beside_with_golden_scores_of_this_processor(
+    tmp_path: Path, with_int8: ShippedModel, samples: tuple[SampleTable, DataSet]
+) -> None:
+    write(tmp_path, with_int8, samples)
+    folder = load_model_folder(tmp_path)
+    assert with_int8.int8 is not None
+    assert (folder.int8, folder.card.int8) == (with_int8.int8.model, with_int8.int8.card)
+    assert {*read_golden(folder).int8} == {processor_kind()}
+    assert check_golden(folder, make_classifier(folder, "int8"), "int8") == 100
+    assert check_golden(folder, make_classifier(folder)) == 100
+
+
+def test_a_folder_holds_no_other_files_than_those_that_travel(
+    tmp_path: Path, with_int8: ShippedModel, samples: tuple[SampleTable, DataSet]
+) -> None:
+    """Weights in a second file would be left behind by a bundle."""
+    write(tmp_path, with_int8, samples)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "card.json",
+        "golden.npz",
+        "model.int8.onnx",
+        "model.onnx",
+        "norms.json",
+        "recipe.toml",
+    ]
+
+
+def test_where_int8_was_refused_an_older_int8_file_goes(
+    tmp_path: Path, with_int8: ShippedModel, samples: tuple[SampleTable, DataSet]
+) -> None:
+    write(tmp_path, with_int8, samples)
+    assert with_int8.int8 is not None
+    card = msgspec.structs.replace(with_int8.int8.card, sha256=None, refused="whole: failed")
+    write(tmp_path, replace(with_int8, int8=replace(with_int8.int8, model=None, card=card)), samples)
+    assert not (tmp_path / INT8_FILE).exists()
+    folder = load_model_folder(tmp_path)
+    assert (folder.int8, folder.card.int8) == (None, card)
+    assert read_golden(folder).int8 == {}
+
+
+def test_writing_int8_twice_gives_the_same_bytes(
+    tmp_path: Path, with_int8: ShippedModel, samples: tuple[SampleTable, DataSet]
+) -> None:
+    write(tmp_path / "one", with_int8, samples)
+    write(tmp_path / "two", with_int8, samples)
+    files = [{p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two")]
+    assert files[0] == files[1]

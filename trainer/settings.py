@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from trainer.export.mend import Int8Settings
 from trainer.train.fit import FitSettings
 
 __all__ = ["DrawSettings", "RestartMode", "RunSettings", "StopSettings"]
@@ -84,6 +85,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         draw: which samples a round draws.
         fit: network and optimiser.
         stop: when the loop ends.
+        int8: how the quantised model is made.
     """
 
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
@@ -96,4 +98,5 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     draw: DrawSettings = DrawSettings()
     fit: FitSettings = FitSettings()
     stop: StopSettings = StopSettings()
+    int8: Int8Settings = Int8Settings()
     schema_version: Literal[1] = 1

@@ -14,10 +14,21 @@ from numpy.typing import NDArray
 
 from edge_runtime.config import to_toml
 from edge_runtime.errors import StorageError
-from edge_runtime.model import CARD_FILE, GOLDEN_FILE, MODEL_FILE, NORMS_FILE, RECIPE_FILE, Classifier
+from edge_runtime.model import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    INT8_FILE,
+    MODEL_FILE,
+    NORMS_FILE,
+    RECIPE_FILE,
+    Classifier,
+    int8_golden_key,
+)
 from edge_runtime.norm import Q16_ONE, class_norms
+from edge_runtime.processor import processor_kind
 from edge_runtime.schemas import Action, ClassMetrics, ClassRule, DisplayName, Lineage, ModelCard, NormTable, Recipe
 from edge_runtime.storage import sha256_hex, write_atomic
+from trainer.export.mend import Int8Export
 from trainer.metrics import Scores
 from trainer.pool.data_set import DataSet
 from trainer.pool.sample_table import SampleTable
@@ -54,6 +65,7 @@ class ShippedModel:
         lineage: where it comes from.
         opset: of the graph; ort_min: oldest onnxruntime that reads it.
         classes: by name, each class of the table.
+        int8: what `export_int8` made of it; None where INT8 was not asked for.
     """
 
     model: bytes
@@ -63,6 +75,7 @@ class ShippedModel:
     opset: int
     ort_min: str
     classes: dict[str, ModelClass]
+    int8: Int8Export | None = None
 
 
 def make_card(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> ModelCard:
@@ -88,6 +101,7 @@ def make_card(shipped: ShippedModel, table: SampleTable, data_set: DataSet) -> M
         lineage=shipped.lineage,
         opset=shipped.opset,
         ort_min=shipped.ort_min,
+        int8=None if shipped.int8 is None else shipped.int8.card,
     )
 
 
@@ -119,18 +133,24 @@ def write_model_folder(
 
     Raises:
         StorageError: the folder cannot be written.
-        ModelFolderError: onnxruntime cannot load the model.
+        ModelFolderError: onnxruntime cannot load a model.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CARD_FILE).unlink(missing_ok=True)
+        (folder / INT8_FILE).unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write model folder {folder}: {error.strerror or error}") from error
     crops = table.pixels[golden]
-    scores = Classifier(shipped.model, data_set.crop, len(table.classes)).scores(crops)
+    scores = {"scores": Classifier(shipped.model, data_set.crop, len(table.classes)).scores(crops)}
+    int8 = None if shipped.int8 is None else shipped.int8.model
+    if int8 is not None:
+        key = int8_golden_key(processor_kind())
+        scores[key] = Classifier(int8, data_set.crop, len(table.classes)).scores(crops)
+        write_atomic(folder / INT8_FILE, int8)
     card = make_card(shipped, table, data_set)
     write_atomic(folder / MODEL_FILE, shipped.model)
-    write_atomic(folder / GOLDEN_FILE, _npz(crops=crops, scores=scores))
+    write_atomic(folder / GOLDEN_FILE, _npz(crops=crops, **scores))
     write_atomic(folder / NORMS_FILE, msgspec.json.format(msgspec.json.encode(_norm_table(table))))
     write_atomic(folder / RECIPE_FILE, to_toml(make_recipe(shipped, table, data_set)).encode())
     write_atomic(folder / CARD_FILE, msgspec.json.format(msgspec.json.encode(card)))

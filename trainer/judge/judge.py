@@ -90,7 +90,7 @@ class Judge:
         self._table = table
         self._validation = validation
         self._settings = settings
-        self._crop = crop
+        self.crop = crop
         self._on_step = on_step
         self.template = OnnxTemplate(settings.fit.network, crop, len(table.classes))
 
@@ -177,7 +177,7 @@ class Judge:
         folded = ship_network(network, 1.0, len(table.classes))
         model = self.template.fill(folded)
         scores = np.zeros((len(table), len(table.classes)), np.float32)
-        scores[part.tested] = Classifier(model, self._crop, len(table.classes)).scores(table.pixels[part.tested])
+        scores[part.tested] = Classifier(model, self.crop, len(table.classes)).scores(table.pixels[part.tested])
         sample = np.flatnonzero(part.tested)[:_PARITY_CROPS]
         check_parity(folded_scores(folded, table.pixels[sample]), scores[sample])
         return _Fitted(network, model, scores)

@@ -140,12 +140,15 @@ class _Memory:
         self._is_needed = is_needed
 
     def keep(self, number: int, networks: tuple[nn.Module, ...]) -> tuple[nn.Module, ...]:
-        """Return the networks if they are needed, after writing their weights; those of older rounds are removed."""
+        """Return the networks if they are needed, read back from their weights; those of older rounds are removed.
+
+        What was read is used, so that a run that goes on computes with the same layout in memory, and so the same bits.
+        """
         if not self._is_needed:
             return ()
         write_atomic(_weights_file(self._folder, number), pack_weights(networks))
         _weights_file(self._folder, number - 2).unlink(missing_ok=True)
-        return networks
+        return self.recall(number)
 
     def recall(self, number: int) -> tuple[nn.Module, ...]:
         """Return the networks of a finished round, none if no round is finished or they are not needed.
@@ -158,7 +161,7 @@ class _Memory:
             return ()
         networks = self._judge.fresh_networks()
         load_weights(read_bytes(_weights_file(self._folder, number)), networks)
-        return networks
+        return tuple(network.eval() for network in networks)
 
 
 def _weights_file(folder: Path, number: int) -> Path:

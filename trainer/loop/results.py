@@ -6,6 +6,7 @@ from typing import Final, Literal
 import msgspec
 
 from edge_runtime.errors import StorageError
+from edge_runtime.schemas import Int8Card
 from edge_runtime.storage import read_bytes
 from trainer.errors import ResumeError
 from trainer.loop.rounds import StopReason
@@ -62,6 +63,8 @@ class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         validation: figures of the shipped model.
         test: on the held-out test samples of the pool, looked at once; None where there are none.
         model_id: of the shipped model.
+        int8: the quantised model, or why there is none; null where none was asked for.
+        test_int8: its figures on the same test samples.
     """
 
     run_key: str
@@ -80,6 +83,8 @@ class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: ShippedFigures
     test: ShippedFigures | None
     model_id: str
+    int8: Int8Card | None = None
+    test_int8: ShippedFigures | None = None
     schema_version: Literal[1] = 1
 
 

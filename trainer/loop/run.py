@@ -25,7 +25,7 @@ from trainer.loop.base_run import load_base
 from trainer.loop.loop import LoopContext, LoopResult, Progress, run_loop
 from trainer.loop.results import MODEL_FOLDER, RESULT_FILE, RunResult, RunTiming, ShippedFigures, load_result
 from trainer.loop.run_key import INPUTS_FILE, RunInputs, differences, load_inputs, run_key
-from trainer.loop.ship import calibrate, final_fit, lineage_of, test_once
+from trainer.loop.ship import calibrate, final_fit, lineage_of, quantise, test_once
 from trainer.loop.state import LoopState
 from trainer.loop.timing import save_timing
 from trainer.pool.data_set import DataSet
@@ -183,6 +183,7 @@ def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, i
     judged, which = final_fit(judge, found, steps=fit.steps, final_steps=fit.final_steps)
     crop, table = samples.data_set.crop, samples.table
     ready = calibrate(judge, judged, table, crop)
+    int8 = quantise(judge, ready, samples.table, found.training, plan.settings)
     key = run_key(inputs)
     shipped = ShippedModel(
         model=ready.model,
@@ -192,10 +193,12 @@ def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, i
         opset=opset_of(ready.model),
         ort_min=ORT_MIN,
         classes=inputs.classes,
+        int8=int8,
     )
     golden = golden_rows(judge.judged_rows, table.class_ids)
     write_model_folder(plan.folder / MODEL_FOLDER, shipped, table, samples.data_set, golden=golden)
     test = test_once(ready.model, samples.test, crop)
+    test_int8 = None if int8 is None or int8.model is None else test_once(int8.model, samples.test, crop)
     return RunResult(
         run_key=key,
         classes=table.classes,
@@ -213,4 +216,6 @@ def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, i
         validation=ShippedFigures.of(judged.validation, table.classes),
         test=None if test is None else ShippedFigures.of(test, table.classes),
         model_id=sha256_hex(ready.model),
+        int8=None if int8 is None else int8.card,
+        test_int8=None if test_int8 is None else ShippedFigures.of(test_int8, table.classes),
     )

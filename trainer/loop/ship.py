@@ -4,19 +4,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from edge_runtime.schemas import Lineage
 from trainer.export.calibrate import at_temperature, expected_calibration_error, temperature_of
-from trainer.export.onnx_export import check_parity, folded_scores, ship_network
+from trainer.export.mend import Int8Export, Int8Inputs, export_int8
+from trainer.export.onnx_export import ShippedNetwork, check_parity, folded_scores, ship_network
 from trainer.judge.judge import Judge, Judged
 from trainer.loop.loop import LoopResult
 from trainer.loop.run_key import RunInputs
 from trainer.metrics import Scores, score_classes
 from trainer.pool.sample_table import SampleTable
+from trainer.settings import RunSettings
 
-__all__ = ["Calibrated", "calibrate", "final_fit", "lineage_of", "test_once"]
+__all__ = ["Calibrated", "calibrate", "final_fit", "lineage_of", "quantise", "test_once"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,14 @@ class Calibrated:
     """A model ready to ship.
 
     Attributes:
-        model: ONNX bytes with calibrated scores.
+        network: with calibrated scores, in torch; model: its ONNX bytes.
         temperature: folded in.
         calibration_error: on the validation samples, after calibration.
         parity: largest difference of a score between torch and onnxruntime over `parity_crops` real crops.
         parity_crops: how many.
     """
 
+    network: ShippedNetwork
     model: bytes
     temperature: float
     calibration_error: float
@@ -87,7 +91,37 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
     parity = check_parity(folded_scores(folded, crops), scores)
     # Out of fold the shipped model has learnt from these rows; only the scores it was not trained for tell the error.
     told = at_temperature(judged.validation_scores, temperature)
-    return Calibrated(model, temperature, expected_calibration_error(told, true_ids), parity, len(crops))
+    return Calibrated(folded, model, temperature, expected_calibration_error(told, true_ids), parity, len(crops))
+
+
+def quantise(
+    judge: Judge, ready: Calibrated, table: SampleTable, training: NDArray[np.bool_], settings: RunSettings
+) -> Int8Export | None:
+    """Return the INT8 model of a calibrated one, or why there is none; None where none was asked for.
+
+    Args:
+        judge: of the run.
+        ready: the model that ships.
+        table: the run's samples.
+        training: (N,) bool, what it was trained on.
+        settings: of the run.
+
+    Raises:
+        ModelFolderError: onnxruntime cannot load an INT8 model.
+        TrainingError: fine-tuning failed.
+    """
+    if settings.int8.mode == "off":
+        return None
+    inputs = Int8Inputs(
+        model=ready.model,
+        network=ready.network,
+        template=judge.template,
+        crop=judge.crop,
+        table=table,
+        training=np.flatnonzero(training),
+        judged=judge.judged_rows,
+    )
+    return export_int8(inputs, settings.int8, seed=settings.seed)
 
 
 def test_once(model: bytes, test: SampleTable, crop: CropSpec) -> Scores | None:
