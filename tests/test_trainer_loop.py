@@ -9,6 +9,7 @@ from torch import nn
 
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.judge.judge import Judge, Judged
 from trainer.judge.validation import Validation, plan_validation
 from trainer.loop.loop import LoopContext, LoopResult, round_file, run_loop
@@ -33,7 +34,14 @@ class StubJudge(Judge):
         self._samples, self._rows, self._wrong = table, validation, wrong_rows
         self.asked: list[tuple[NDArray[np.bool_], int]] = []
 
-    def judge(self, training: NDArray[np.bool_], steps: int, *, previous: tuple[nn.Module, ...] = ()) -> Judged:
+    def judge(
+        self,
+        training: NDArray[np.bool_],
+        steps: int,
+        *,
+        previous: tuple[nn.Module, ...] = (),
+        blind_folds: int = 5,
+    ) -> Judged:
         self.asked.append((training.copy(), steps))
         wrong = self._wrong[min(len(self.asked), len(self._wrong)) - 1]
         told = np.where(wrong, 1 - self._samples.class_ids, self._samples.class_ids)
@@ -41,7 +49,7 @@ class StubJudge(Judge):
         rows = np.flatnonzero(self._rows.judged)
         figures = score_classes(self._samples.class_ids[rows], told[rows], 2)
         model = b"model %d" % len(self.asked)
-        return Judged((NETWORK,), model, scores, scores[rows], figures, scores, steps, 2 * steps)
+        return Judged((NETWORK,), model, scores, rows, scores[rows], figures, scores, steps, 2 * steps)
 
 
 class Heard:
@@ -70,7 +78,7 @@ class Bench:
         self.judge = StubJudge(self.table, self.validation, wrong)
         with Pool.open(self.folder / "p.pool") as pool:
             ledger = Ledger(pool, KEY, "{}", sample_ids=self.table.ids, classes=self.table.classes)
-            settings = RunSettings(m=m, stop=stop)
+            settings = RunSettings(m=m, quarantine=QuarantineSettings(mode="off"), stop=stop)
             context = LoopContext(settings, self.folder, ManualClock(), Heard())
             return run_loop(self.judge, LoopState(self.table, self.validation, settings), ledger, context)
 

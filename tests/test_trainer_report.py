@@ -22,6 +22,7 @@ from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
 from firmware_bridge.clock import ManualClock
 from trainer.draw.by_norm import draw_around_mean
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.draw.sizes import DrawSizes
 from trainer.errors import ResumeError
 from trainer.loop.results import MODEL_FOLDER, RunResult, ShippedFigures
@@ -42,6 +43,7 @@ CLASSES: Final = ("chalky", "sound", "stone")
 PER_CLASS: Final = {"train": 40, "validation": 20, "test": 6}
 SETTINGS: Final = RunSettings(
     m=4,
+    quarantine=QuarantineSettings(mode="off"),
     fit=FitSettings(network="small", steps=4, final_steps=6, batch=8, threads=1),
     stop=StopSettings(rounds=3, patience=0),
 )

@@ -181,6 +181,27 @@ def test_the_mean_may_be_one_that_no_candidate_is_near() -> None:
     assert draw_around_mean(np.array([50, 60, 70, 80]), DrawSizes.of(2), (100, 10)).tolist() == [0, 1]
 
 
+@given(norms=NORMS, sizes=SIZES)
+def test_the_farthest_of_a_side_are_drawn_before_nearer_ones_of_it(norms: list[int], sizes: DrawSizes) -> None:
+    drawn = selector_named("norm_farthest").draw(candidates(norms), sizes).tolist()
+    for is_above in (True, False):
+        side = [at for at in range(len(norms)) if (norms[at] * len(norms) >= sum(norms)) == is_above]
+        ordered = sorted(side, key=lambda at: (-norms[at] if is_above else norms[at], at))
+        taken = [at for at in drawn if at in side]
+        assert taken == ordered[: len(taken)]
+        assert len(taken) >= min(sizes.a if is_above else sizes.b, len(side))
+
+
+@given(SIZES, st.integers(1, 60))
+def test_scaled_sizes_keep_the_share_of_the_sides(sizes: DrawSizes, m: int) -> None:
+    scaled = sizes.scaled(m)
+    assert scaled.m == m
+    assert abs(scaled.a / m - sizes.a / sizes.m) < 1 / m + 1 / (2 * sizes.m)
+    assert sizes.scaled(sizes.m) == sizes
+    if sizes == DrawSizes.of(sizes.m):
+        assert scaled == DrawSizes.of(m)
+
+
 @given(st.integers(-5, 60), st.integers(-5, 60), st.integers(-5, 60))
 def test_sizes_hold_only_halves_that_make_the_whole(m: int, a: int, b: int) -> None:
     if m >= 1 and a >= 0 and b >= 0 and a + b == m:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.loop.results import RunResult
 from trainer.loop.run import RunPlan, run
 from trainer.pool.pool import Pool
@@ -14,7 +15,10 @@ from trainer.train.fit import FitSettings
 __all__ = ["FEW", "SAMPLES", "SETTINGS", "Spy", "answers", "books", "go"]
 
 SETTINGS = RunSettings(
-    m=6, fit=FitSettings(network="small", steps=12, final_steps=20, batch=16), stop=StopSettings(rounds=3)
+    m=6,
+    quarantine=QuarantineSettings(mode="off"),  # its survey would cost more than these runs
+    fit=FitSettings(network="small", steps=12, final_steps=20, batch=16),
+    stop=StopSettings(rounds=3),
 )
 SAMPLES = SyntheticSamples(("good", "husk", "stone"))
 FEW = SyntheticSamples(counts={"train": 24, "validation": 5})

@@ -3,6 +3,7 @@
 import click
 
 from firmware_bridge.command_line import product_version, run_command_line
+from trainer.cli_bench import bench
 from trainer.cli_demo import demo
 from trainer.cli_retrain import retrain
 from trainer.cli_run import evaluate, explain, run
@@ -20,7 +21,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, import_command, pool, run, evaluate, intake, retrain, explain):
+for command in (demo, import_command, pool, run, evaluate, intake, retrain, explain, bench):
     cli.add_command(command)
 
 

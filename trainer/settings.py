@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.export.mend import Int8Settings
 from trainer.train.fit import FitSettings
 
@@ -83,6 +84,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         take_new: a continued run takes every sample that came from machines since and draws nothing from what is wrong:
             one round of plain retraining, for comparison.
         draw: which samples a round draws.
+        quarantine: which samples are held back as mislabelled.
         fit: network and optimiser.
         stop: when the loop ends.
         int8: how the quantised model is made.
@@ -96,6 +98,7 @@ class RunSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ship: Literal["best", "last"] = "best"
     take_new: bool = False
     draw: DrawSettings = DrawSettings()
+    quarantine: QuarantineSettings = QuarantineSettings()
     fit: FitSettings = FitSettings()
     stop: StopSettings = StopSettings()
     int8: Int8Settings = Int8Settings()

@@ -86,7 +86,9 @@ class KCentre:
         features = candidates.features.astype(np.float64)
         known = candidates.drawn_features
         if known is not None and len(known):
-            gaps = np.min([distances(candidates.features, point.astype(np.float64)) for point in known], axis=0)
+            gaps = np.full(len(features), np.inf)
+            for point in known:  # one at a time: all at once would be T * N numbers
+                gaps = np.minimum(gaps, distances(candidates.features, point.astype(np.float64)))
         else:
             gaps = -distances(candidates.features, features.mean(axis=0))
         drawn: list[int] = []

@@ -4,7 +4,7 @@
 [2, 1]
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,7 @@ def draw_around_mean(norms_q16: NDArray[np.int64], sizes: DrawSizes, mean: tuple
     Source:
         CN113326857B, step "draw m samples of each class set"; filling a short side is ours.
     """
-    total, count = mean
-    rows = np.arange(norms_q16.size)
-    is_above = norms_q16 * count >= total
-    above = rows[is_above][np.argsort(norms_q16[is_above], kind="stable")]
-    below = rows[~is_above][np.argsort(-norms_q16[~is_above], kind="stable")]
-    from_above = max(sizes.a, sizes.m - below.size)
-    from_below = max(sizes.b, sizes.m - above.size)
-    return np.concatenate((above[:from_above], below[:from_below])).astype(np.int64)
+    return _draw_sides(norms_q16, sizes, mean, 1)
 
 
 class NormNearest:
@@ -73,17 +66,16 @@ class NormStratified:
 
 
 class NormFarthest:
-    """The opposite of the patent's draw: from the outside inwards, the farthest from the mean first, on both sides."""
+    """The opposite of the patent's draw: from the outside inwards, the farthest from the mean first, on both sides.
+
+    A side with too few samples is filled from the other, there too with the farthest.
+    """
 
     needs: Needs = NOTHING
 
     def draw(self, candidates: ClassCandidates, sizes: DrawSizes) -> NDArray[np.int64]:
         """Return at most m positions: a of the highest norms in descending order, b of the lowest in ascending."""
-        wanted = min(sizes.m, len(candidates))
-        highest = np.argsort(-candidates.norms_q16, kind="stable")[: min(sizes.a, wanted)]
-        upwards = np.argsort(candidates.norms_q16, kind="stable")
-        lowest = upwards[~np.isin(upwards, highest)][: wanted - len(highest)]
-        return np.concatenate((highest, lowest)).astype(np.int64)
+        return _draw_sides(candidates.norms_q16, sizes, candidates.mean, -1)
 
 
 class RandomScalar:
@@ -95,3 +87,17 @@ class RandomScalar:
         """See `draw_around_mean`; the mean is that of the candidates' random numbers."""
         scalars = (candidates.lasting % np.uint64(_SCALARS)).astype(np.int64)
         return draw_around_mean(scalars, sizes, (int(scalars.sum()), len(scalars)))
+
+
+def _draw_sides(
+    norms_q16: NDArray[np.int64], sizes: DrawSizes, mean: tuple[int, int], direction: Literal[1, -1]
+) -> NDArray[np.int64]:
+    """Return a positions at or above the mean, then b below it: from the mean outwards (1) or towards it (-1)."""
+    total, count = mean
+    rows = np.arange(norms_q16.size)
+    is_above = norms_q16 * count >= total
+    above = rows[is_above][np.argsort(direction * norms_q16[is_above], kind="stable")]
+    below = rows[~is_above][np.argsort(-direction * norms_q16[~is_above], kind="stable")]
+    from_above = max(sizes.a, sizes.m - below.size)
+    from_below = max(sizes.b, sizes.m - above.size)
+    return np.concatenate((above[:from_above], below[:from_below])).astype(np.int64)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.draw.by_norm import NormFarthest, NormNearest
 from trainer.draw.candidates import ClassCandidates
 from trainer.draw.chance import mixed
 from trainer.draw.quotas import equal_quotas, error_quotas
@@ -52,7 +53,7 @@ class DrawRules:
         sizes: a, b, m of a class with an equal quota.
         quota: "equal", "error" or "free"; see `trainer.draw.quotas`.
         seed: of everything random.
-        is_strict: a side of the mean with too few samples is an error.
+        is_strict: a side of the mean with too few samples is an error, where the selector draws from two sides of it.
         has_strata: both looks of a class that has two are drawn from.
         is_initial_mean: the mean is that of the class in the whole pool, in every round.
     """
@@ -109,9 +110,9 @@ def draw_round(
     drawn = [np.zeros(0, np.int64)]
     for class_id, quota in _quotas(pool, candidates, rules, known):
         rows = np.flatnonzero(candidates if class_id is None else candidates & (pool.class_ids == class_id))
-        sizes = _sizes(rules.sizes, quota)
+        sizes = rules.sizes.scaled(quota)
         one = _candidates(pool, rows, class_id, rules, known)
-        if rules.is_strict:
+        if rules.is_strict and isinstance(rules.selector, NormNearest | NormFarthest):  # others know no sides
             _check_sides(one, sizes)
         positions = draw_from_looks(rules.selector, one, sizes) if rules.has_strata else rules.selector.draw(one, sizes)
         drawn.append(rows[positions])
@@ -133,11 +134,6 @@ def _quotas(
     else:
         quotas = equal_quotas(wrong, rules.sizes.m)
     return [(class_id, quota) for class_id, quota in enumerate(quotas.tolist()) if quota]
-
-
-def _sizes(sizes: DrawSizes, quota: int) -> DrawSizes:
-    """Return sizes for a quota other than m, with the same share above the mean."""
-    return sizes if quota == sizes.m else DrawSizes.of(quota, -(-quota * sizes.a // sizes.m))
 
 
 def _candidates(

@@ -58,6 +58,15 @@ class DrawSizes:
         a = ceil(m / 2) if above < 0 else above
         return DrawSizes(m, a, m - a)
 
+    def scaled(self, m: int) -> "DrawSizes":
+        """Return sizes for another m: default halves stay default halves, else a in proportion, rounded up.
+
+        Raises:
+            SettingsError: m < 1.
+        """
+        is_halved = self.a - self.b in {0, 1}
+        return DrawSizes.of(m) if is_halved else DrawSizes.of(m, -(-m * self.a // self.m))
+
 
 def default_m(pool_samples: int, class_count: int) -> int:
     """Return max(8, ceil(0.02 * N / K)) for a pool of N samples and K >= 1 classes.

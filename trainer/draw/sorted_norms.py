@@ -92,13 +92,19 @@ class SortedNorms:
     def _set(self, rows: NDArray[np.int64], *, is_free: bool) -> None:
         for class_id, found in enumerate(self._classes):
             places = self._places[rows[self._class_ids[rows] == class_id]]
+            if len(places) == 0:
+                continue
             found.free[places] = is_free
             sign = 1 if is_free else -1
             np.add.at(found.counts, places // _BLOCK, sign)
             found.total += sign * int(found.norms[places].sum())
             found.count += sign * len(places)
-            is_sparse = found.count * _SPARSE < len(found.rows)
-            found.few = np.flatnonzero(found.free[: len(found.rows)]) if is_sparse else None
+            if found.count * _SPARSE >= len(found.rows):
+                found.few = None
+            elif found.few is None or is_free:
+                found.few = np.flatnonzero(found.free[: len(found.rows)])
+            else:
+                found.few = found.few[found.free[found.few]]
 
 
 def _make_class(norms: NDArray[np.int64], rows: NDArray[np.int64]) -> _Class:

@@ -19,7 +19,7 @@ from trainer.draw.sizes import DrawSizes
 
 __all__ = ["draw_from_looks", "looks_of"]
 
-_LEAST_SAMPLES: Final = 40  # fewer say nothing about the shape of a distribution
+_LEAST_SAMPLES: Final = 100  # of 40 samples of a skewed class one in ten looks like two heaps; of 100, one in a hundred
 _MOST_BETWEEN: Final = 0.05  # of a class may lie in the middle third between its heaps; of an even spread 17 % do
 _LEAST_SHARE: Final = 0.1  # of a class: a smaller heap is a few odd samples, not a look
 
@@ -32,7 +32,7 @@ def looks_of(norms_q16: NDArray[np.int64]) -> NDArray[np.int64]:
 
     Returns:
         Two looks where the best split into two heaps leaves a valley: the middle third between their means holds at
-        most 5 % of the class, and each heap a tenth of it; at least 40 samples are needed to say so.
+        most 5 % of the class, and each heap a tenth of it; at least 100 samples are needed to say so.
 
     Source:
         Otsu 1979, A Threshold Selection Method from Gray-Level Histograms, for the split; the valley is ours.
@@ -71,7 +71,7 @@ def draw_from_looks(selector: Selector, candidates: ClassCandidates, sizes: Draw
     drawn = []
     for look, share in enumerate((dark, wanted - dark)):
         rows = np.flatnonzero(looks == look)
-        drawn.append(rows[selector.draw(candidates.take(rows), DrawSizes.of(share))])
+        drawn.append(rows[selector.draw(candidates.take(rows), sizes.scaled(share))])
     return np.concatenate(drawn).astype(np.int64)
 
 

@@ -1,6 +1,6 @@
 """Train, export and test one training set: a round's work, by the file that would ship and the machine's own code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +11,7 @@ from torch import nn
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
 from trainer.export.onnx_export import OnnxTemplate, check_parity, folded_scores, ship_network
+from trainer.judge.blind_part import BlindPart
 from trainer.judge.validation import FOLDS, Validation
 from trainer.metrics import Scores, score_classes
 from trainer.pool.sample_table import SampleTable
@@ -33,7 +34,8 @@ class Judged:
         networks: as trained, before folding: the one that ships, then those blind to each fold.
         model: ONNX bytes, not yet calibrated.
         scores: (N, K) float32 for every row of the table, by the exported model.
-        validation_scores: (M, K) float32 for the rows judged on; out of fold where there are folds.
+        rows: (M,) int64 rows judged on, ascending.
+        validation_scores: (M, K) float32 for these rows; out of fold where there are folds.
         validation: figures over those rows.
         blind_scores: (N, K) float32: out of fold where there are folds, else as `scores`.
         steps: optimiser steps of all fits together; visits: samples that they looked at.
@@ -42,6 +44,7 @@ class Judged:
     networks: tuple[nn.Module, ...]
     model: bytes
     scores: NDArray[np.float32]
+    rows: NDArray[np.int64]
     validation_scores: NDArray[np.float32]
     validation: Scores
     blind_scores: NDArray[np.float32]
@@ -99,20 +102,28 @@ class Judge:
         """(M,) row numbers that validation figures are about, ascending."""
         return np.flatnonzero(self._validation.judged)
 
-    def judge(self, training: NDArray[np.bool_], steps: int, *, previous: tuple[nn.Module, ...] = ()) -> Judged:
+    def judge(
+        self,
+        training: NDArray[np.bool_],
+        steps: int,
+        *,
+        previous: tuple[nn.Module, ...] = (),
+        blind_folds: int = FOLDS,
+    ) -> Judged:
         """Train on some rows, export, and test every row with the exported model.
 
         Args:
             training: (N,) bool, rows of the training set.
             steps: optimiser steps of each fit.
             previous: networks of the last round to go on from; none to begin afresh.
+            blind_folds: where samples are judged out of fold, how many of the five folds are judged.
 
         Raises:
             TrainingError: the training set is empty, or the loss is no longer a number.
             ExportRefusedError: torch and onnxruntime decide differently on a real crop.
             ModelFolderError: onnxruntime cannot load the exported model.
         """
-        everything, *blind = self._parts(training, previous)
+        everything, *blind = self._parts(training, previous, blind_folds)
         fits = 1 + len(blind)
 
         def fit(part: _Part, on_step: Callable[[int], None]) -> _Fitted:
@@ -123,17 +134,38 @@ class Judge:
 
         fitted, *told = map_fits(fit, (everything, *blind), self._settings.fit.threads, on_step)
         scores = fitted.scores if self._validation.folds is None else self._out_of_fold(blind, told)
-        validation_scores = scores[self.judged_rows]
+        rows = self.judged_rows
+        if self._validation.folds is not None:
+            rows = rows[self._validation.folds[rows] < blind_folds]
         return Judged(
             networks=(fitted.network, *(one.network for one in told)),
             model=fitted.model,
             scores=fitted.scores,
-            validation_scores=validation_scores,
-            validation=self._score(validation_scores),
+            rows=rows,
+            validation_scores=scores[rows],
+            validation=self._score(scores[rows], rows),
             blind_scores=scores,
             steps=fits * steps,
             visits=fits * steps * self._settings.fit.batch,
         )
+
+    def test_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
+        """Return scores (N, K) of each part: of the tested rows by a model that saw the training rows alone.
+
+        Raises:
+            TrainingError: a part has nothing to train on, or the loss is no longer a number.
+            ExportRefusedError: torch and onnxruntime decide differently on a real crop.
+            ModelFolderError: onnxruntime cannot load an exported model.
+        """
+
+        def fit(part: _Part, on_step: Callable[[int], None]) -> _Fitted:
+            return self._fit_and_test(part, steps, on_step)
+
+        def on_step(done: int) -> None:
+            self._on_step(done, len(parts) * steps)
+
+        asked = [_Part(part.training, part.tested) for part in parts]
+        return [one.scores for one in map_fits(fit, asked, self._settings.fit.threads, on_step)] if asked else []
 
     def fresh_networks(self) -> tuple[nn.Module, ...]:
         """Return as many fresh networks as a round has fits.
@@ -142,16 +174,16 @@ class Judge:
             SettingsError: there is no such network.
         """
         fit, table = self._settings.fit, self._table
-        fits = len(self._parts(self._validation.pool, ()))
+        fits = len(self._parts(self._validation.pool, (), FOLDS))
         channels, count = table.pixels.shape[3], len(table.classes)
         return tuple(build_network(fit.network, channels, count, seed=self._settings.seed) for _ in range(fits))
 
-    def _parts(self, training: NDArray[np.bool_], previous: tuple[nn.Module, ...]) -> list[_Part]:
+    def _parts(self, training: NDArray[np.bool_], previous: tuple[nn.Module, ...], blind_folds: int) -> list[_Part]:
         """Return the fits of a round: on all of the training set; where there are folds, one blind to each."""
         parts = [_Part(training, np.ones(len(self._table), np.bool_))]
         folds = self._validation.folds
         if folds is not None:
-            insides = [folds == fold for fold in range(FOLDS)]
+            insides = [folds == fold for fold in range(blind_folds)]
             parts += [_Part(training & ~x, x) for x in insides if x.any() and (training & ~x).any()]
         if len(previous) != len(parts):  # none yet, or a fold has its first training sample
             return parts
@@ -166,8 +198,8 @@ class Judge:
             scores[part.tested] = fitted.scores[part.tested]
         return scores
 
-    def _score(self, scores: NDArray[np.float32]) -> Scores:
-        true_ids = self._table.class_ids[self.judged_rows]
+    def _score(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> Scores:
+        true_ids = self._table.class_ids[rows]
         return score_classes(true_ids, scores.argmax(axis=1).astype(np.int64), len(self._table.classes))
 
     def _fit_and_test(self, part: _Part, steps: int, on_step: Callable[[int], None]) -> _Fitted:

@@ -10,26 +10,18 @@ models are poor witnesses.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.judge.blind_part import BlindPart
 from trainer.judge.validation import assign_folds
 from trainer.pool.sample_table import SampleTable
 
-__all__ = ["BlindPart", "BlindTester", "blind_parts", "survey"]
+__all__ = ["BlindTester", "blind_parts", "survey"]
 
 _HALVES: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class BlindPart:
-    """One fit: rows to train on and rows to test, (N,) bool each, of different groups."""
-
-    training: NDArray[np.bool_]
-    tested: NDArray[np.bool_]
 
 
 class BlindTester(Protocol):

@@ -45,11 +45,12 @@ class Drawing:
             self._sorted = SortedNorms(table.class_ids, table.norms_q16, len(table.classes))
             self._free = np.ones(len(table), np.bool_)
 
-    def draw(self, network: nn.Module | None) -> NDArray[np.int64]:
+    def draw(self, network: nn.Module | None, may_be_drawn: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the rows of the next round, class after class; none when nothing is left.
 
         Args:
             network: of the last round, for selectors that look at features; None in the first.
+            may_be_drawn: (N,) bool, rows whose labels are not in doubt.
 
         Raises:
             SettingsError: the draw is strict and a side of a class's mean has too few samples.
@@ -58,8 +59,9 @@ class Drawing:
             return np.zeros(0, np.int64)
         state, number = self._state, len(self._state.records) + 1
         sizes = DrawSizes.of(ceil(self.sizes.m * self._settings.draw.growth ** (number - 1)), self._settings.draw.above)
+        candidates = state.residual & may_be_drawn
         if self._sorted is not None:
-            return self._draw_around_means(self._sorted, sizes)
+            return self._draw_around_means(self._sorted, candidates, sizes)
         known = RoundKnowledge(
             number=number,
             pool=state.pool,
@@ -69,13 +71,14 @@ class Drawing:
             right=state.right,
             errors=state.errors,
         )
-        return draw_round(self._pool, state.residual, self._rules(self.selector, sizes), known)
+        return draw_round(self._pool, candidates, self._rules(self.selector, sizes), known)
 
-    def _draw_around_means(self, norms: SortedNorms, sizes: DrawSizes) -> NDArray[np.int64]:
-        residual = self._state.residual
-        norms.remove(np.flatnonzero(self._free & ~residual))
-        norms.restore(np.flatnonzero(residual & ~self._free))
-        self._free = residual.copy()
+    def _draw_around_means(
+        self, norms: SortedNorms, candidates: NDArray[np.bool_], sizes: DrawSizes
+    ) -> NDArray[np.int64]:
+        norms.remove(np.flatnonzero(self._free & ~candidates))
+        norms.restore(np.flatnonzero(candidates & ~self._free))
+        self._free = candidates
         drawn = [norms.draw(class_id, sizes) for class_id in range(len(self._pool.classes))]
         return np.concatenate([np.zeros(0, np.int64), *drawn])
 

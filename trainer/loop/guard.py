@@ -76,7 +76,7 @@ class Guard:
         """
         scores, is_seen = self._evidence.mean_scores()
         verdicts = find_suspects(self._class_ids, scores, self._pool & is_seen, self._settings)
-        rows = np.flatnonzero(verdicts.is_suspect & self._pool)
+        rows = np.flatnonzero(verdicts.is_doubtful & self._pool)
         held_back = HeldBack(rows, verdicts.suggested_ids[rows], verdicts.wrong[rows])
         return GuardVerdict(held_back, ~verdicts.is_doubtful, verdicts, scores)
 

@@ -6,7 +6,7 @@ begins, so that a killed run goes on where it was and ends with the same bytes.
 Source: CN113326857B, claim 1; where it is silent, docs/norm-loop.md says what we do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,11 +20,13 @@ from firmware_bridge.clock import NS_PER_S, Clock
 from trainer.draw.sizes import DrawSizes
 from trainer.judge.judge import Judge, Judged
 from trainer.loop.drawing import Drawing
+from trainer.loop.label_watch import watch_labels
 from trainer.loop.round_figures import make_record
 from trainer.loop.rounds import StopReason, best_round, stop_reason
 from trainer.loop.state import LoopState
 from trainer.loop.timing import load_seconds, save_seconds
 from trainer.pool.ledger import HeldBack, Ledger, RoundFindings, RoundResult
+from trainer.pool.review_list import ReviewItem
 from trainer.pool.round_record import RoundRecord
 from trainer.settings import RunSettings
 from trainer.train.weights import load_weights, pack_weights
@@ -55,6 +57,8 @@ class LoopResult:
         best: the round that ships.
         training: (N,) bool, the training set of that round.
         sizes: m, a, b of the draw.
+        noise_share: estimated share of wrong labels, 0..1; None where nobody looked.
+        review: samples whose labels a person should look at.
     """
 
     rounds: list[RoundRecord]
@@ -63,6 +67,8 @@ class LoopResult:
     best: RoundRecord
     training: NDArray[np.bool_]
     sizes: DrawSizes
+    noise_share: float | None
+    review: list[ReviewItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +113,9 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
     is_remembered = settings.restart != "cold" or "features" in drawing.selector.needs
     memory = _Memory(judge, context.folder, is_needed=is_remembered)
     networks = memory.recall(len(state.records))
+    watch = watch_labels(judge, state, ledger, context.folder, settings)
     while True:
-        drawn = drawing.draw(networks[0] if networks else None)
+        drawn = drawing.draw(networks[0] if networks else None, watch.may_be_drawn)
         is_exhausted = drawn.size == 0 and bool(state.records)
         reason = stop_reason(state.records, rules, is_exhausted=is_exhausted, seconds=sum(seconds))
         if reason is not None:
@@ -118,6 +125,7 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         training[drawn] = True
         judged = judge.judge(training, settings.fit.steps, previous=() if settings.restart == "cold" else networks)
         found = _findings(drawn, judged)
+        found = replace(found, held_back=watch.hear(found.scores, training))
         state.apply(found)
         record = make_record(state, judged)
         write_atomic(round_file(context.folder, record.number), judged.model)
@@ -128,7 +136,16 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         save_seconds(context.folder, seconds)
         context.progress.round_done(record, seconds[-1])
     best = best_round(state.records) if settings.ship == "best" else state.records[-1]
-    return LoopResult(state.records, seconds, reason, best, state.training_sets[best.number - 1], drawing.sizes)
+    return LoopResult(
+        rounds=state.records,
+        seconds=seconds,
+        stop_reason=reason,
+        best=best,
+        training=state.training_sets[best.number - 1],
+        sizes=drawing.sizes,
+        noise_share=watch.noise_share,
+        review=watch.review(state.table),
+    )
 
 
 class _Memory:

@@ -13,10 +13,11 @@ from trainer.loop.rounds import StopReason
 from trainer.metrics import Scores
 from trainer.pool.round_record import RoundRecord
 
-__all__ = ["MODEL_FOLDER", "RESULT_FILE", "RunResult", "RunTiming", "ShippedFigures", "load_result"]
+__all__ = ["MODEL_FOLDER", "RESULT_FILE", "REVIEW_FILE", "RunResult", "RunTiming", "ShippedFigures", "load_result"]
 
 MODEL_FOLDER: Final = "model"
 RESULT_FILE: Final = "result.json"
+REVIEW_FILE: Final = "quarantine.csv"
 
 
 class ShippedFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +63,8 @@ class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         parity_crops: over how many real crops.
         validation: figures of the shipped model.
         test: on the held-out test samples of the pool, looked at once; None where there are none.
+        noise_share: estimated share of wrong labels, 0..1; null where nobody looked. held_back: samples in quarantine
+            when the training set that shipped was made; quarantine.csv lists what a person should look at.
         model_id: of the shipped model.
         int8: the quantised model, or why there is none; null where none was asked for.
         test_int8: its figures on the same test samples.
@@ -83,6 +86,8 @@ class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     validation: ShippedFigures
     test: ShippedFigures | None
     model_id: str
+    noise_share: float | None = None
+    held_back: int = 0
     int8: Int8Card | None = None
     test_int8: ShippedFigures | None = None
     schema_version: Literal[1] = 1

@@ -23,7 +23,15 @@ from trainer.judge.judge import Judge
 from trainer.judge.validation import Validation, plan_validation
 from trainer.loop.base_run import load_base
 from trainer.loop.loop import LoopContext, LoopResult, Progress, run_loop
-from trainer.loop.results import MODEL_FOLDER, RESULT_FILE, RunResult, RunTiming, ShippedFigures, load_result
+from trainer.loop.results import (
+    MODEL_FOLDER,
+    RESULT_FILE,
+    REVIEW_FILE,
+    RunResult,
+    RunTiming,
+    ShippedFigures,
+    load_result,
+)
 from trainer.loop.run_key import INPUTS_FILE, RunInputs, differences, load_inputs, run_key
 from trainer.loop.ship import calibrate, final_fit, lineage_of, quantise, test_once
 from trainer.loop.state import LoopState
@@ -31,6 +39,7 @@ from trainer.loop.timing import save_timing
 from trainer.pool.data_set import DataSet
 from trainer.pool.ledger import Ledger
 from trainer.pool.pool import Pool
+from trainer.pool.review_list import review_csv
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
 from trainer.train.fit import use_threads
@@ -179,10 +188,11 @@ def _claim_folder(folder: Path, inputs: RunInputs) -> str:
 
 
 def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, inputs: RunInputs) -> RunResult:
-    fit = plan.settings.fit
-    judged, which = final_fit(judge, found, steps=fit.steps, final_steps=fit.final_steps)
+    judged, which = final_fit(judge, found, plan.settings.fit)
     crop, table = samples.data_set.crop, samples.table
     ready = calibrate(judge, judged, table, crop)
+    if found.noise_share is not None:
+        write_atomic(plan.folder / REVIEW_FILE, review_csv(found.review).encode())
     int8 = quantise(judge, ready, samples.table, found.training, plan.settings)
     key = run_key(inputs)
     shipped = ShippedModel(
@@ -215,6 +225,8 @@ def _ship(judge: Judge, samples: RunSamples, found: LoopResult, plan: RunPlan, i
         parity_crops=ready.parity_crops,
         validation=ShippedFigures.of(judged.validation, table.classes),
         test=None if test is None else ShippedFigures.of(test, table.classes),
+        noise_share=found.noise_share,
+        held_back=found.best.held_back,
         model_id=sha256_hex(ready.model),
         int8=None if int8 is None else int8.card,
         test_int8=None if test_int8 is None else ShippedFigures.of(test_int8, table.classes),

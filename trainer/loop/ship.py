@@ -18,6 +18,7 @@ from trainer.loop.run_key import RunInputs
 from trainer.metrics import Scores, score_classes
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
+from trainer.train.fit import FitSettings
 
 __all__ = ["Calibrated", "calibrate", "final_fit", "lineage_of", "quantise", "test_once"]
 
@@ -42,16 +43,13 @@ class Calibrated:
     parity_crops: int
 
 
-def final_fit(
-    judge: Judge, found: LoopResult, *, steps: int, final_steps: int
-) -> tuple[Judged, Literal["final", "round"]]:
+def final_fit(judge: Judge, found: LoopResult, fit: FitSettings) -> tuple[Judged, Literal["final", "round"]]:
     """Fit the best round's training set once more and longer; keep it unless validation falls.
 
     Args:
         judge: of the run.
         found: the rounds.
-        steps: of a round.
-        final_steps: of the longer fit.
+        fit: steps of a round and of the longer fit, and how many of its folds are judged.
 
     Returns:
         The fit that ships and which it is: "round" repeats the round's own fit, when the longer one's macro-F1 is lower
@@ -62,10 +60,10 @@ def final_fit(
         ExportRefusedError: torch and onnxruntime decide differently.
         ModelFolderError: onnxruntime cannot load the exported model.
     """
-    final = judge.judge(found.training, final_steps)
+    final = judge.judge(found.training, fit.final_steps, blind_folds=fit.final_folds)
     if final.validation.macro_f1 >= found.best.macro_f1 - found.best.macro_f1_error:
         return final, "final"
-    return judge.judge(found.training, steps), "round"
+    return judge.judge(found.training, fit.steps), "round"
 
 
 def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) -> Calibrated:
@@ -81,7 +79,7 @@ def calibrate(judge: Judge, judged: Judged, table: SampleTable, crop: CropSpec) 
         ExportRefusedError: one decision of all differs.
         ModelFolderError: onnxruntime cannot load the model.
     """
-    rows = judge.judged_rows
+    rows = judged.rows
     true_ids = table.class_ids[rows]
     temperature = temperature_of(judged.validation_scores, true_ids)
     folded = ship_network(judged.networks[0], temperature, len(table.classes))

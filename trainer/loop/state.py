@@ -26,7 +26,7 @@ class LoopState:
     Attributes:
         training: (N,) bool, the training set.
         drawn: (D,) int64, rows that the last round drew.
-        training_sets: (N,) bool after each round.
+        start_set: (N,) bool, training set before the first round; training_sets: after each round.
         residual: (N,) bool, what may be drawn next: in the pool, outside the training set, still wrong.
         held_back: (N,) bool, quarantined: neither trained on nor drawn until a person decides.
         records: of every finished round.
@@ -42,6 +42,7 @@ class LoopState:
         self.residual = self.pool.copy()
         self.held_back = np.zeros(len(table), np.bool_)
         self.drawn = np.zeros(0, np.int64)
+        self.start_set = np.zeros(len(table), np.bool_)
         self.training_sets: list[NDArray[np.bool_]] = []
         self.records: list[RoundRecord] = []
         self.scores: NDArray[np.float16] | None = None
@@ -53,6 +54,7 @@ class LoopState:
     def start_from(self, training: NDArray[np.bool_], predicted_ids: NDArray[np.int64]) -> None:
         """Continue a run: its training set, and what its model gets wrong outside it."""
         self.training = training & self.pool
+        self.start_set = self.training.copy()
         self.residual = self.pool & ~self.training & (predicted_ids != self.table.class_ids)
 
     def apply(self, found: RoundFindings) -> None:

@@ -3,6 +3,7 @@
 The path is short on purpose: draw a batch, augment, forward, backward, step. Devices are lightning-fabric's affair.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
@@ -35,6 +36,8 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         network: "small", "middle" or "large"; or a network of your own, "package.module:factory".
         steps: optimiser steps of every round.
         final_steps: of the one longer fit after the stop.
+        final_folds: where samples are judged out of fold, so many of the five blind fits are made as long as the final
+            one; its figures are over those folds alone.
         batch: samples a step.
         learning_rate: peak of a one-cycle schedule.
         weight_decay: of AdamW.
@@ -48,6 +51,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: str = "small"
     steps: Annotated[int, msgspec.Meta(ge=1)] = 300
     final_steps: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    final_folds: Annotated[int, msgspec.Meta(ge=1, le=5)] = 5
     batch: Annotated[int, msgspec.Meta(ge=2)] = 32
     learning_rate: Annotated[float, msgspec.Meta(gt=0.0)] = 4e-3
     weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.02
@@ -61,6 +65,7 @@ class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def use_threads(threads: int) -> None:
     """Make torch compute with this many threads, in the one way that repeats bit for bit."""
     torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # an accelerator's matrix products ask for it
     torch.use_deterministic_algorithms(mode=True)
     # Filling new memory with NaN is a debugging aid that costs a tenth of every step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # torch declares it late
