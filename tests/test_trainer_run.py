@@ -17,6 +17,7 @@ from edge_runtime.schemas import DisplayName
 from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import ManualClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool, synthetic_sample
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.errors import LeakError, NotEnoughClassesError, PoolError, ResumeError, SettingsError
 from trainer.loop.results import RunResult, load_result
 from trainer.loop.rounds import best_round
@@ -24,7 +25,7 @@ from trainer.loop.run import RunPlan, run
 from trainer.loop.timing import load_timing
 from trainer.pool.ledger import training_ids
 from trainer.pool.pool import Pool
-from trainer.settings import DrawSettings, RestartMode, StopSettings
+from trainer.settings import DrawSettings, RestartMode, RunSettings, StopSettings
 from trainer.train.fit import FitSettings
 
 Fault = Callable[[Path], None]
@@ -429,3 +430,54 @@ def test_an_unknown_selector_is_refused_with_the_nearest_known_one(tmp_path: Pat
     make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
     with pytest.raises(SettingsError, match="did you mean norm_nearest"):
         go(tmp_path, msgspec.structs.replace(SETTINGS, draw=DrawSettings(selector="norm_neerest")))
+
+
+def watched(survey_steps: int = 30) -> RunSettings:
+    return msgspec.structs.replace(SETTINGS, quarantine=QuarantineSettings(mode="on", survey_steps=survey_steps))
+
+
+def test_what_is_held_back_is_not_trained_on_and_is_listed_for_a_person(tmp_path: Path) -> None:
+    """A tenth of each class is labelled as the next: a third is found at least, none found trains, the list names them."""
+    make_synthetic_pool(tmp_path / "p.pool", replace(SAMPLES, counts={"train": 120, "validation": 20}))
+    wrong: set[str] = set()
+    with Pool.open(tmp_path / "p.pool") as pool:
+        table = pool.load(("train",))
+        for class_id in range(3):
+            for row in np.flatnonzero(table.class_ids == class_id)[:12].tolist():
+                other = table.classes[(class_id + 1) % 3]
+                pool.relabel(table.ids[row], other, who="test", why="noise", utc="2026-01-01T00:00:00+00:00")
+                wrong.add(table.ids[row])
+    result = go(tmp_path, watched(survey_steps=100))
+    listed = (tmp_path / "run" / "quarantine.csv").read_text().splitlines()
+    held = {line.split(",")[0] for line in listed[1:]}
+    assert listed[0].startswith("sample,label,suggested,reason,confidence,decision")
+    assert len(held & wrong) >= 12
+    with Pool.open(tmp_path / "p.pool") as pool:
+        inside = set(training_ids(pool, result.run_key, len(result.rounds)))
+    assert not inside & held
+    assert result.rounds[-1].held_back == sum(c.held_back for c in result.rounds[-1].classes.values()) > 0
+
+
+def test_a_watched_run_is_the_same_after_a_lost_round_and_a_lost_survey(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "p.pool", SAMPLES)
+    first, whole = go(tmp_path, watched()), answers(tmp_path / "run")
+    for name in ("result.json", "round-003.onnx", "survey.npz"):
+        (tmp_path / "run" / name).unlink()
+    assert go(tmp_path, watched()) == first
+    assert answers(tmp_path / "run") == whole
+
+
+def test_the_mistakes_of_a_machine_are_never_held_back(copied: Path) -> None:
+    """They contradict the model by definition; their truth was confirmed."""
+    rng = np.random.default_rng(3)
+    with Pool.open(copied / "p.pool") as pool:
+        for at in range(12):
+            strange = synthetic_sample(2, "good", f"machine/{at}", ("train", 16), rng)
+            pool.add_sample(replace(strange, origin="residual", truth="T0"))
+    settings = msgspec.structs.replace(watched(), m=12)
+    result = go(copied, settings, base=copied / "run")
+    listed = {line.split(",")[0] for line in (copied / "next" / "quarantine.csv").read_text().splitlines()[1:]}
+    with Pool.open(copied / "p.pool") as pool:
+        machine = set(pool.load(("train",), origins=("residual",)).ids)
+        assert machine & set(training_ids(pool, result.run_key, 1))
+    assert not machine & listed

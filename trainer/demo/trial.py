@@ -25,6 +25,7 @@ from trainer.acquire.importer import ImportOptions, import_samples
 from trainer.acquire.intake import Fate, take_in
 from trainer.demo.demo_results import Contender, DemoResult, MachineFigures
 from trainer.demo.trial_machine import Streams, machine_figures, record_streams, sort_unseen
+from trainer.draw.quarantine import QuarantineSettings
 from trainer.loop.loop import Progress
 from trainer.loop.results import MODEL_FOLDER
 from trainer.loop.run import RunPlan, run
@@ -247,7 +248,8 @@ class _Trial:
     def _run_settings(self, contender: Contender) -> RunSettings:
         settings = self._settings
         (m_first, m_retrained), (most_first, most_retrained) = settings.m, settings.rounds
-        common = RunSettings(seed=settings.seed, m=m_first, fit=settings.fit)
+        sure = QuarantineSettings(mode="off")  # every label is known: the pieces are rendered
+        common = RunSettings(seed=settings.seed, m=m_first, quarantine=sure, fit=settings.fit)
         match contender:
             case "first":
                 return msgspec.structs.replace(common, stop=StopSettings(rounds=most_first))

@@ -32,7 +32,7 @@ class LabelWatch:
 
     Args:
         guard: who judges labels; None where nobody does.
-        count: N samples.
+        trusted: (N,) bool, rows whose labels nobody doubts.
         is_out_of_fold: the rounds' scores come from models that have not learnt from the sample.
 
     Attributes:
@@ -40,10 +40,11 @@ class LabelWatch:
         noise_share: estimated share of wrong labels, 0..1; None where nobody looks.
     """
 
-    def __init__(self, guard: Guard | None, count: int, *, is_out_of_fold: bool) -> None:
+    def __init__(self, guard: Guard | None, trusted: NDArray[np.bool_], *, is_out_of_fold: bool) -> None:
         self._guard = guard
+        self._trusted = trusted
         self._is_out_of_fold = is_out_of_fold
-        self.may_be_drawn = np.ones(count, np.bool_)
+        self.may_be_drawn = np.ones(len(trusted), np.bool_)
         self.noise_share: float | None = None
         self._judge()
 
@@ -61,7 +62,7 @@ class LabelWatch:
         if self._guard is None:
             return HeldBack.nothing()
         verdict = self._guard.verdict()
-        self.may_be_drawn = verdict.may_be_drawn.copy()
+        self.may_be_drawn = verdict.may_be_drawn | self._trusted
         self.may_be_drawn[verdict.held_back.rows] = False
         self.noise_share = verdict.verdicts.noise_share
         return verdict.held_back
@@ -84,9 +85,11 @@ def watch_labels(judge: Judge, state: LoopState, ledger: Ledger, folder: Path, s
         StorageError: the survey cannot be written.
     """
     table, asked = state.table, settings.quarantine
+    # What a machine got wrong contradicts its model by definition, and its truth was confirmed.
+    trusted = np.array([origin == "residual" for origin in table.origins], np.bool_)
     if asked.mode == "off" or len(table.classes) < 2:
-        return LabelWatch(None, len(table), is_out_of_fold=state.is_out_of_fold)
-    guard = Guard(table.class_ids, state.pool, asked, class_count=len(table.classes))
+        return LabelWatch(None, trusted, is_out_of_fold=state.is_out_of_fold)
+    guard = Guard(table.class_ids, state.pool & ~trusted, asked, class_count=len(table.classes))
     if asked.survey_steps and not state.is_out_of_fold:  # out of fold every round is a survey
         guard.add_survey(_survey(judge, state, folder / _SURVEY_FILE, asked.survey_steps))
     trained = state.start_set.copy()
@@ -94,7 +97,7 @@ def watch_labels(judge: Judge, state: LoopState, ledger: Ledger, folder: Path, s
         trained[result.findings.drawn] = True
         guard.add_round(result.findings.scores, trained, is_out_of_fold=state.is_out_of_fold)
         trained = after.copy()
-    return LabelWatch(guard, len(table), is_out_of_fold=state.is_out_of_fold)
+    return LabelWatch(guard, trusted, is_out_of_fold=state.is_out_of_fold)
 
 
 def _survey(judge: Judge, state: LoopState, path: Path, steps: int) -> NDArray[np.float16]:
