@@ -1,5 +1,6 @@
 """Retraining in one step: what came back is learnt, and a model that is worse at anything stays at home."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from trainer.loop.results import ShippedFigures
 from trainer.loop.retrain import RetrainPlan, RetrainReport, continue_settings, retrain
 from trainer.loop.retrain_gate import Answers, judge_change, judge_figures
 from trainer.pool.pool import Pool
+from trainer.report.retrain_page import write_retrain_page
 
 CLASSES = ("good", "husk", "stone")
 FIVE = st.lists(st.tuples(*[st.integers(0, 2)] * 3), min_size=1, max_size=40)
@@ -132,3 +134,21 @@ def test_a_pool_that_did_not_grow_has_nothing_to_teach(tmp_path: Path) -> None:
     with pytest.raises(ResumeError, match="holds no finished run"):
         plan(tmp_path, "next").base.joinpath("result.json").unlink()
         go_on(tmp_path, RetrainPlan(tmp_path / "next", tmp_path / "run", SETTINGS, 0.01))
+
+
+def test_the_page_tells_the_verdict_and_shows_what_changed_in_both_languages(grown: Path) -> None:
+    asked = plan(grown, "page", max_loss=0.0)
+    settings = msgspec.structs.replace(asked.settings, fit=msgspec.structs.replace(asked.settings.fit, final_steps=1))
+    asked = replace(asked, settings=settings)
+    report = go_on(grown, asked)
+    with Pool.open(grown / "p.pool") as pool:
+        text = write_retrain_page(pool, asked, report).read_text(encoding="utf-8")
+        assert write_retrain_page(pool, asked, report).read_text(encoding="utf-8") == text
+    lost = next(name for name, change in report.gate.classes.items() if change.is_lost)
+    assert f"Refused. {lost}" in text
+    assert "未通过" in text
+    broken = sum(change.broken or 0 for change in report.gate.classes.values())
+    mended = sum(change.mended or 0 for change in report.gate.classes.values())
+    still_wrong = sum(report.mistakes.values()) - sum(report.learnt.values())
+    hidden = sum(int(count) for count in re.findall(r"and (\d+) more", text))
+    assert text.count("<img ") + hidden == broken + mended + still_wrong

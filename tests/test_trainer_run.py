@@ -437,7 +437,7 @@ def watched(survey_steps: int = 30) -> RunSettings:
 
 
 def test_what_is_held_back_is_not_trained_on_and_is_listed_for_a_person(tmp_path: Path) -> None:
-    """A tenth of each class is labelled as the next: a third is found at least, none found trains, the list names them."""
+    """A tenth of each class is labelled as the next: a third is found, none found trains, the list names them."""
     make_synthetic_pool(tmp_path / "p.pool", replace(SAMPLES, counts={"train": 120, "validation": 20}))
     wrong: set[str] = set()
     with Pool.open(tmp_path / "p.pool") as pool:

@@ -48,13 +48,16 @@ def retrain(
     from trainer.loop.retrain import retrain as continue_run  # noqa: PLC0415
     from trainer.pool.pool import Pool  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
+    from trainer.report.retrain_page import write_retrain_page  # noqa: PLC0415
     from trainer.report.run_report import write_report  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
     with Pool.open(pool_path) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
         settings = override_settings(continue_settings(pool, base), overrides)
-        report = continue_run(pool, RetrainPlan(out, base, settings, max_loss), SystemClock(), progress)
+        plan = RetrainPlan(out, base, settings, max_loss)
+        report = continue_run(pool, plan, SystemClock(), progress)
         write_report(pool, load_result(out / RUN_FOLDER), out / RUN_FOLDER)
+        write_retrain_page(pool, plan, report)
     print_result(report, retrain_text(report), as_json=as_json)
     if not report.is_accepted:
         lost = ", ".join(name for name, change in report.gate.classes.items() if change.is_lost)

@@ -25,6 +25,7 @@ from trainer.pool.round_record import RoundRecord
 from trainer.report.report_charts import Figure, norm_figures, round_figures
 from trainer.report.report_page import count_text, crop_uri, ratio_text, render_page, share_text
 from trainer.report.report_story import RunStory, read_story
+from trainer.report.strips import Crop, Strip
 from trainer.report.svg import heat_map
 from trainer.report.texts import Language, Phrase, Say
 
@@ -40,6 +41,8 @@ _REASONS: Final[dict[StopReason, Phrase]] = {
     "nothing_left": Say.nothing_left,
     "rounds_budget": Say.rounds_budget,
     "samples_budget": Say.samples_budget,
+    "steps_budget": Say.steps_budget,
+    "seconds_budget": Say.seconds_budget,
 }
 
 
@@ -66,25 +69,6 @@ class _ClassRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Crop:
-    """A picture, its line below, and its tooltip; `side` is "above", "below" or ""."""
-
-    uri: str
-    caption: Phrase
-    tooltip: str
-    side: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Strip:
-    """Some crops of one class, and how many more there are."""
-
-    name: Phrase
-    crops: tuple[_Crop, ...]
-    more: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Page:
     """Everything the template shows."""
 
@@ -98,9 +82,11 @@ class _Page:
     classes_text: Phrase
     classes: tuple[_ClassRow, ...]
     confusions: tuple[Figure, ...]
-    drawn: tuple[_Strip, ...]
+    drawn: tuple[Strip, ...]
     wrong_heading: Phrase
-    wrong: tuple[_Strip, ...]
+    wrong: tuple[Strip, ...]
+    is_watched: bool
+    held: tuple[Strip, ...]
     lineage: tuple[tuple[Phrase, str | Phrase], ...]
     settings: tuple[tuple[str, str], ...]
 
@@ -157,6 +143,8 @@ def _make_page(result: RunResult, story: RunStory, card: ModelCard) -> _Page:
         confusions=_confusions(result, ordered),
         drawn=_drawn_strips(story, ordered),
         wrong_heading=Say.still_wrong.filled(best=best),
+        is_watched=result.noise_share is not None,
+        held=_held_strips(story, ordered),
         wrong=_wrong_strips(story, ordered),
         lineage=_lineage(result, story, card),
         settings=tuple(_flat("", msgspec.to_builtins(story.inputs.settings))),
@@ -223,7 +211,7 @@ def _confusions(result: RunResult, names: Sequence[Phrase]) -> tuple[Figure, ...
     )
 
 
-def _drawn_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[_Strip, ...]:
+def _drawn_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[Strip, ...]:
     """Show the first round's draw, the samples nearest to the mean first."""
     first = story.draws[0]
     ids = story.table.class_ids[first.rows]
@@ -232,7 +220,7 @@ def _drawn_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[_Strip, ...
         rows, sides = first.rows[ids == class_id], first.is_above[ids == class_id]
         shown = _both_sides(sides, _crops_a_class(names))
         crops = tuple(_drawn_crop(story, int(rows[at]), is_above=bool(sides[at])) for at in shown)
-        strips.append(_Strip(names[class_id], crops, len(rows) - len(crops)))
+        strips.append(Strip(names[class_id], crops, len(rows) - len(crops)))
     return tuple(strips)
 
 
@@ -243,24 +231,44 @@ def _both_sides(sides: NDArray[np.bool_], count: int) -> list[int]:
     return sorted([*above[:half], *below[: count - min(half, len(above))]])
 
 
-def _drawn_crop(story: RunStory, row: int, *, is_above: bool) -> _Crop:
+def _drawn_crop(story: RunStory, row: int, *, is_above: bool) -> Crop:
     norm = f"{story.table.norms_q16[row] / Q16_ONE:.3f}"
     side = "above" if is_above else "below"
-    return _Crop(crop_uri(story.table.pixels[row]), Phrase(norm, norm), story.table.ids[row][:12], side)
+    return Crop(crop_uri(story.table.pixels[row]), Phrase(norm, norm), story.table.ids[row][:12], side)
 
 
-def _wrong_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[_Strip, ...]:
+def _wrong_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[Strip, ...]:
     strips = []
     for class_id in np.unique(story.table.class_ids[story.wrong]).tolist():
         rows = np.flatnonzero(story.wrong & (story.table.class_ids == class_id))
         rows = rows[np.argsort(story.predicted_ids[rows], kind="stable")]
         shown = rows[np.linspace(0, len(rows) - 1, min(len(rows), _crops_a_class(names))).astype(np.int64)]
         crops = tuple(
-            _Crop(crop_uri(story.table.pixels[row]), names[story.predicted_ids[row]], story.table.ids[row][:12])
+            Crop(crop_uri(story.table.pixels[row]), names[story.predicted_ids[row]], story.table.ids[row][:12])
             for row in shown.tolist()
         )
-        strips.append(_Strip(names[class_id], crops, len(rows) - len(crops)))
+        strips.append(Strip(names[class_id], crops, len(rows) - len(crops)))
     return tuple(strips)
+
+
+def _held_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[Strip, ...]:
+    """Show who is held back, the surest first."""
+    held, strips = story.held_back, []
+    ids = story.table.class_ids[held.rows]
+    for class_id in np.unique(ids).tolist():
+        at = np.flatnonzero(ids == class_id)
+        at = at[np.argsort(-held.confidences[at], kind="stable")]
+        shown = at[: _crops_a_class(names)]
+        crops = tuple(_held_crop(story, names, int(one)) for one in shown)
+        strips.append(Strip(names[class_id], crops, len(at) - len(crops)))
+    return tuple(strips)
+
+
+def _held_crop(story: RunStory, names: Sequence[Phrase], at: int) -> Crop:
+    row, suggested = int(story.held_back.rows[at]), names[story.held_back.suggested_ids[at]]
+    chance = share_text(float(story.held_back.confidences[at]))
+    caption = Phrase(f"{suggested.en} {chance}", f"{suggested.zh_cn} {chance}")
+    return Crop(crop_uri(story.table.pixels[row]), caption, story.table.ids[row][:12])
 
 
 def _crops_a_class(names: Sequence[Phrase]) -> int:
@@ -281,8 +289,30 @@ def _lineage(result: RunResult, story: RunStory, card: ModelCard) -> tuple[tuple
         (Say.seed_label, str(lineage.seed)),
         (Say.fit_label, Say.fit_final if result.fit == "final" else Say.fit_round),
         (Say.calibration_label, calibration),
+        (Say.cost_label, _cost(result)),
+        (Say.noise_label, Say.unwatched if result.noise_share is None else share_text(result.noise_share)),
+        (Say.int8_label, _int8(result)),
         (Say.processor_label, story.inputs.processor),
         (Say.versions_label, versions),
+    )
+
+
+def _cost(result: RunResult) -> Phrase:
+    steps, visits = (sum(numbers) for numbers in zip(*((r.steps, r.visits) for r in result.rounds), strict=True))
+    return Say.cost_value.filled(steps=count_text(steps), visits=count_text(visits))
+
+
+def _int8(result: RunResult) -> Phrase:
+    card = result.int8
+    if card is None:
+        return Say.int8_off
+    if card.sha256 is None:
+        return Say.int8_refused.filled(reason=card.refused)
+    return Say.int8_ships.filled(
+        changed=count_text(card.changed_decisions),
+        samples=count_text(card.samples),
+        before=ratio_text(card.macro_f1_fp32),
+        after=ratio_text(card.macro_f1),
     )
 
 

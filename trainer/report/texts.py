@@ -89,6 +89,8 @@ class Say:
     nothing_left = Phrase("nothing was left to draw from the residual", "残差样本集中已没有可抽取的样本")
     rounds_budget = Phrase("the budget of rounds was used up", "达到轮数上限")
     samples_budget = Phrase("the budget of training samples was used up", "训练集达到样本数上限")
+    steps_budget = Phrase("the budget of optimiser steps was used up", "优化步数达到上限")
+    seconds_budget = Phrase("the budget of time was used up", "训练时间达到上限")
     continued = Phrase("Continued from run {key}.", "接续训练 {key}。")
 
     macro_f1 = Phrase("macro-F1", "宏平均 F1")
@@ -192,6 +194,57 @@ class Say:
         "None: the model of that round gets every sample of the pool right.", "无：该轮模型对样本池全部判对。"
     )
     more = Phrase("and {count} more", "另有 {count} 个")
+    held_heading = Phrase("Held back: the models contradict the label", "已隔离：模型与标签相矛盾")
+    held_text = Phrase(
+        "Label → what the models see instead, and how likely the label is wrong. What is held back is neither trained "
+        "on nor drawn; a person decides (quarantine.csv).",
+        "标签 → 模型认为的类别及标签有误的可能性。被隔离的样本不参与训练，也不抽取，由人工裁定（quarantine.csv）。",
+    )
+    none_held = Phrase("None.", "无。")
+    unwatched = Phrase("Nobody looked: the quarantine was off.", "未检查：隔离功能已关闭。")
+    cost_label = Phrase("Cost of the rounds", "各轮代价")
+    cost_value = Phrase(
+        "{steps} optimiser steps that looked at {visits} samples", "{steps} 个优化步，共处理 {visits} 个样本次"
+    )
+    noise_label = Phrase("Wrong labels, estimated", "错误标签（估计）")
+    int8_label = Phrase("INT8 model", "INT8 模型")
+    int8_ships = Phrase(
+        "ships: {changed} of {samples} decisions differ, macro-F1 {before} before and {after} after",
+        "随模型交付：{samples} 个判定中 {changed} 个不同，宏 F1 由 {before} 变为 {after}",
+    )
+    int8_refused = Phrase("refused, FP32 ships alone: {reason}", "未通过，仅交付 FP32：{reason}")
+    int8_off = Phrase("not asked for", "未要求")
+
+    retrain_title = Phrase("Retraining", "再训练")
+    accepted_lead = Phrase(
+        "Accepted. No class is worse than the machine's model on samples that neither has learnt from.",
+        "通过。在两个模型都未学过的样本上，没有任何类别比机器现用模型差。",
+    )
+    refused_lead = Phrase(
+        "Refused. {lost}: more recall is lost than allowed. The machine keeps the model it has.",
+        "未通过。{lost}：召回率下降超过允许值。机器继续使用现有模型。",
+    )
+    learnt_lead = Phrase(
+        "Of {mistakes} mistakes that the machine brought back, {learnt} are right now.",
+        "机器带回的 {mistakes} 个误判中，现有 {learnt} 个判对。",
+    )
+    change_heading = Phrase("Class by class", "逐类比较")
+    change_text = Phrase(
+        "Recall on held-out samples ({which}): the model in the machine, and the new one.",
+        "留出样本（{which}）上的召回率：机器现用模型与新模型。",
+    )
+    on_test = Phrase("the test side", "测试集")
+    on_validation = Phrase("the validation side", "验证集")
+    on_folds_short = Phrase("out of fold", "折外")
+    held_out_column = Phrase("held out", "留出样本")
+    base_column = Phrase("in the machine", "现用模型")
+    candidate_column = Phrase("new", "新模型")
+    change_column = Phrase("change", "变化")
+    lost_word = Phrase("lost", "下降")
+    mended_heading = Phrase("Right now, wrong before", "现在判对，原先判错")
+    broken_heading = Phrase("Wrong now, right before", "现在判错，原先判对")
+    unlearnt_heading = Phrase("The machine's mistakes that are still wrong", "机器误判中仍判错的样本")
+    nothing_here = Phrase("None.", "无。")
 
     settings_heading = Phrase("Settings and lineage", "设置与来历")
     draw_lineage = Phrase(
