@@ -1,4 +1,4 @@
-"""The norm of a sample: the weighted mean of an object's own pixels, in exact integer arithmetic.
+"""The norm of a sample: the weighted mean, root mean square or maximum of an object's own pixels, in exact integers.
 
 One function serves trainer and edge, so that a norm logged by a machine equals the trainer's bit for bit. It knows
 crops and weights, nothing of files, classes or selection.
@@ -8,6 +8,7 @@ crops and weights, nothing of files, classes or selection.
 array([65536])
 """
 
+from math import isqrt
 from typing import Annotated, Final, Literal
 
 import cv2
@@ -22,20 +23,26 @@ __all__ = ["Q16_ONE", "ClassNorms", "NormSpec", "check_norm_spec", "class_norms"
 Q16_ONE: Final = 65536
 _FULL_SCALE: Final = 255
 _INT32_LIMIT: Final = 2**31
+_MOST_WEIGHT: Final = 127
+_CHUNK: Final = 256
 
 Weight = Annotated[int, msgspec.Meta(ge=0, le=127)]
 
 
 class NormSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How pixels are weighed.
+    """How pixels are weighed. A pixel's weight is its channel's times its place's.
 
     Attributes:
-        kind: the only kind so far; the weighted mean of pixel values.
+        kind: "weighted_mean"; "l1", the same, since pixels are not negative; "l2", the root of the weighted mean of
+            squares; "linf", the largest weighted pixel.
         channel_weights: one weight w_c in 0..127 a channel; empty means 1 for each.
+        centre_weight: so many times more than at the rim a pixel weighs in the middle of the crop, falling evenly with
+            the distance; 0 weighs all places alike.
     """
 
-    kind: Literal["weighted_mean"] = "weighted_mean"
+    kind: Literal["weighted_mean", "l1", "l2", "linf"] = "weighted_mean"
     channel_weights: tuple[Weight, ...] = ()
+    centre_weight: Annotated[int, msgspec.Meta(ge=0, le=126)] = 0
 
     def weights(self, channels: int) -> NDArray[np.int64]:
         """Return the channel weights, shape (channels,).
@@ -49,6 +56,12 @@ class NormSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not weights.any():
             raise ConfigError("norm.channel_weights are all 0: at least one must be in 1..127")
         return weights
+
+    def place_weights(self, side_px: int) -> NDArray[np.int64]:
+        """Return the weights of all places, (S, S) int64: 1 at the rim, 1 + centre_weight in the middle."""
+        ticks = np.abs(2 * np.arange(side_px) + 1 - side_px)  # twice the distance from the middle line
+        rings = np.maximum(ticks[:, None], ticks[None, :])
+        return np.asarray(1 + self.centre_weight * (side_px - rings) // side_px, np.int64)
 
 
 class ClassNorms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,9 +88,15 @@ def check_norm_spec(spec: NormSpec, side_px: int, channels: int) -> None:
     """Prove that no sum over a crop can leave 32 bits, whatever the pixels.
 
     Raises:
-        ConfigError: side_px**2 * channels * 255 * largest weight reaches 2**31, or the weights do not fit the channels.
+        ConfigError: side_px**2 * channels * 255 * largest weight reaches 2**31, a weight exceeds 127, or the weights do
+            not fit the channels.
     """
-    largest = side_px * side_px * channels * _FULL_SCALE * int(spec.weights(channels).max())
+    weight = int(spec.weights(channels).max()) * (1 + spec.centre_weight)
+    if weight > _MOST_WEIGHT:
+        raise ConfigError(
+            f"a pixel may weigh {weight}, the limit is {_MOST_WEIGHT}: lower norm.centre_weight or weights"
+        )
+    largest = side_px * side_px * channels * _FULL_SCALE * weight
     if largest >= _INT32_LIMIT:
         raise ConfigError(
             f"norm sum may reach {largest}, the limit is {_INT32_LIMIT - 1}: use a smaller crop than {side_px} px "
@@ -96,11 +115,17 @@ def norm_sums(
         spec: weights; see `NormSpec`.
 
     Returns:
-        Two (N,) int64 arrays: sum of w_c * x_ijc over the crop, and sum of w_c over the mask's pixels.
+        Two (N,) int64 arrays whose quotient is the norm in grey levels, v being a pixel's weight. Weighted mean: sum of
+        v * x over the crop, and sum of v over the mask. l2: floor(sqrt(sum(v * x**2) * sum(v))), and sum of v. linf:
+        the largest v * x, and the largest v in the mask.
 
     Raises:
-        CropError: a mask is empty, so that the norm does not exist.
+        CropError: a mask is empty, or has weight 0 everywhere, so that the norm does not exist.
         ConfigError: the weights do not fit the channels.
+
+    Note:
+        Every sum is a whole number below 2**53, so that no processor and no order of adding changes a bit. Only the
+        weighted mean without centre weight is fast; the others take about as long as decoding a small JPEG.
 
     Source:
         CN113326857B, step "norm from the weighted average of the pixels"; docs/norm-loop.md.
@@ -110,11 +135,40 @@ def norm_sums(
     areas = _row_sums(masks.view(np.uint8).reshape(count, side * side))  # (N,)
     if not areas.all():
         raise CropError(f"crop {int(np.argmin(areas))} of {count} has an empty mask: it has no norm")
+    if spec.kind in {"l2", "linf"} or spec.centre_weight:
+        return _weighted(crops, masks, spec)
     if (weights == weights[0]).all():
         return weights[0] * _row_sums(crops.reshape(count, side * side * channels)), areas * weights.sum()
     planes = (np.ascontiguousarray(crops[..., band]).reshape(count, side * side) for band in range(channels))
     weighted = np.stack([weight * _row_sums(plane) for weight, plane in zip(weights, planes, strict=True)])  # (C, N)
     return weighted.sum(axis=0), areas * weights.sum()
+
+
+def _weighted(
+    crops: NDArray[np.uint8], masks: NDArray[np.bool_], spec: NormSpec
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return `norm_sums` where each place has a weight of its own, or the norm is no sum."""
+    count, side, _, channels = crops.shape
+    places = spec.place_weights(side)  # (S, S)
+    each = (places[:, :, None] * spec.weights(channels)).astype(np.float64)  # (S, S, C)
+    numerators, denominators = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        pixels = crops[part].reshape(-1, side * side * channels).astype(np.float64)
+        inside = masks[part].reshape(-1, side * side).astype(np.float64)
+        if spec.kind == "linf":
+            numerators[part] = (pixels * each.ravel()).max(axis=1)
+            denominators[part] = (inside * each.max(axis=2).ravel()).max(axis=1)
+            continue
+        denominators[part] = inside @ each.sum(axis=2).ravel()
+        if spec.kind != "l2":
+            numerators[part] = pixels @ each.ravel()
+            continue
+        squares = ((pixels * pixels) @ each.ravel()).astype(np.int64).tolist()
+        numerators[part] = [isqrt(a * b) for a, b in zip(squares, denominators[part].tolist(), strict=True)]
+    if not denominators.all():
+        raise CropError(f"crop {int(np.argmin(denominators))} of {count} has weight 0 everywhere: it has no norm")
+    return numerators, denominators
 
 
 def _row_sums(rows: NDArray[np.uint8]) -> NDArray[np.int64]:

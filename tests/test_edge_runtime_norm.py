@@ -1,7 +1,9 @@
 """The norm is exact integer arithmetic over the object's own pixels, whatever holds or surrounds them."""
 
+from math import isqrt
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -139,3 +141,71 @@ def test_class_norms_of_parts_add_up_to_those_of_all(first: list[int], second: l
     both = first + second
     assert parts[0].plus(parts[1]) == class_norms(np.array(both, np.int64))
     assert parts[0].plus(parts[1]) == ClassNorms(len(both), sum(both), sum(norm * norm for norm in both))
+
+
+KINDS = st.sampled_from(["weighted_mean", "l1", "l2", "linf"])
+
+
+@given(samples(), KINDS, st.integers(0, 126))
+def test_every_kind_equals_plain_integers_of_any_size(sample: Samples, kind: str, centre: int) -> None:
+    """By the definition, pixel by pixel: no numpy, no floating point."""
+    crops, masks, plain = sample
+    side, channels = crops.shape[1], crops.shape[3]
+    weights = plain.channel_weights or (1,) * channels
+    spec = msgspec.convert({"kind": kind, "channel_weights": weights, "centre_weight": centre}, NormSpec)
+    expected = []
+    for crop, mask in zip(crops.tolist(), masks.tolist(), strict=True):
+        terms, inside = [], []
+        for i in range(side):
+            for j in range(side):
+                ring = max(abs(2 * i + 1 - side), abs(2 * j + 1 - side))
+                place = 1 + centre * (side - ring) // side
+                terms += [(place * weight, value) for weight, value in zip(weights, crop[i][j], strict=True)]
+                inside += [place * weight for weight in weights if mask[i][j]]
+        if kind == "linf":
+            top, bottom = max(v * x for v, x in terms), max(inside)
+        elif kind == "l2":
+            top, bottom = isqrt(sum(v * x * x for v, x in terms) * sum(inside)), sum(inside)
+        else:
+            top, bottom = sum(v * x for v, x in terms), sum(inside)
+        expected.append(65536 * top // (255 * bottom))
+    assert norms(crops, masks, spec) == expected
+
+
+@given(samples(), KINDS)
+def test_a_kind_is_one_grey_level_on_an_even_object(sample: Samples, kind: str) -> None:
+    """An object of one level has that level as its norm, whatever the kind; l2 may lose one part in 65,536."""
+    _, masks, plain = sample
+    spec = msgspec.convert({"kind": kind, "channel_weights": plain.channel_weights}, NormSpec)
+    channels = len(plain.channel_weights) or 3
+    level = 51  # a fifth of full scale
+    crops = np.repeat((masks * np.uint8(level))[..., None], channels, axis=3)
+    assert all(65536 // 5 - 1 <= norm <= 65536 // 5 for norm in norms(crops, masks, spec))
+
+
+def test_the_largest_crop_of_white_pixels_overflows_nothing() -> None:
+    crops, masks = np.full((1, 128, 128, 3), 255, np.uint8), np.ones((1, 128, 128), np.bool_)
+    for kind in ("weighted_mean", "l1", "l2", "linf"):
+        spec = msgspec.convert({"kind": kind, "channel_weights": (100, 127, 3)}, NormSpec)
+        check_norm_spec(spec, 128, 3)
+        assert norms(crops, masks, spec) == [Q16_ONE]
+
+
+def test_a_centre_weight_looks_more_at_the_middle() -> None:
+    crops, masks = np.zeros((1, 9, 9, 1), np.uint8), np.ones((1, 9, 9), np.bool_)
+    crops[0, 4, 4] = 255
+    plain, centred = (norms(crops, masks, NormSpec(centre_weight=weight))[0] for weight in (0, 20))
+    assert centred > 2 * plain
+    assert NormSpec(centre_weight=20).place_weights(9)[[0, 4], [0, 4]].tolist() == [1 + 20 // 9, 21]
+
+
+def test_a_pixel_that_weighs_too_much_is_refused() -> None:
+    check_norm_spec(NormSpec(channel_weights=(1, 1, 1), centre_weight=126), 64, 3)
+    with pytest.raises(ConfigError, match="a pixel may weigh 128, the limit is 127"):
+        check_norm_spec(NormSpec(channel_weights=(64, 1, 1), centre_weight=1), 64, 3)
+
+
+def test_an_object_that_only_weightless_channels_see_has_no_norm() -> None:
+    crops = np.ones((2, 3, 3, 2), np.uint8)
+    masks = np.ones((2, 3, 3), np.bool_)
+    assert len(norms(crops, masks, NormSpec("linf", (0, 5)))) == 2

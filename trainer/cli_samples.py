@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from firmware_bridge.clock import SystemClock
-from firmware_bridge.command_line import common_options, configure_logs, print_result
+from firmware_bridge.command_line import common_options, configure_logs, print_result, require
 
 __all__ = ["import_command", "intake", "pool"]
 
@@ -31,26 +31,42 @@ _new = click.Path(path_type=Path)
     show_default=True,
     help="Most pixels of a crop's side; decided once for a pool. Fine defects need more, at the price of its square.",
 )
+@click.option(
+    "--norm",
+    type=click.Choice(["weighted_mean", "l1", "l2", "linf"]),
+    default=None,
+    help="What the draw goes by; decided once for a pool (docs/norms.md).  [default: weighted_mean]",
+)
+@click.option("--norm-weights", default="", help="Weight of each channel, 0 to 127, with commas; all 1 if left out.")
+@click.option("--norm-centre", type=click.IntRange(0, 126), default=0, help="Extra weight of the crop's middle.")
 @common_options
 def import_command(
     source: Path,
     pool_path: Path,
     mask: Literal["auto", "object", "full"],
     side: int,
+    norm: Literal["weighted_mean", "l1", "l2", "linf"] | None,
+    norm_weights: str,
+    norm_centre: int,
     *,
     as_json: bool,
     verbose: int,
     quiet: bool,
 ) -> None:
     """Import class folders, a tar of them, or a CSV manifest into a pool."""
+    from edge_runtime.norm import NormSpec  # noqa: PLC0415
     from trainer.acquire.import_text import import_text  # noqa: PLC0415
     from trainer.acquire.importer import ImportOptions, import_samples  # noqa: PLC0415
     from trainer.pool.pool import Pool  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
+    spec = None
+    if norm or norm_weights or norm_centre:
+        spec = NormSpec(norm or "weighted_mean", _weights(norm_weights), norm_centre)
+    options = ImportOptions(mask=mask, norm=spec, most_side_px=side)
     with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
-        report = import_samples(source, pool, ImportOptions(mask=mask, most_side_px=side), SystemClock(), progress)
+        report = import_samples(source, pool, options, SystemClock(), progress)
     print_result(report, import_text(report), as_json=as_json)
 
 
@@ -87,3 +103,11 @@ def intake(export: Path, pool_path: Path, *, as_json: bool, verbose: int, quiet:
         report, receipt = take_in(read_export(export), opened, SystemClock())
     write_receipt(receipt_path(export), receipt)
     print_result(report, intake_text(report), as_json=as_json)
+
+
+def _weights(text: str) -> tuple[int, ...]:
+    """Return the whole numbers of a text such as "1,2,1"."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    for part in parts:
+        require(part.isdecimal() and int(part) <= 127, f"--norm-weights {text}: give whole numbers of 0 to 127")
+    return tuple(int(part) for part in parts)
