@@ -229,6 +229,7 @@ def test_both_desks_judge_every_share_of_late_events_alike(library: ctypes.CDLL)
                 twins.run(now)
                 twins.judge()
             twins.compare(0)
+            assert twins.now == 2**32 - 2000 + 2_000_000
 
 
 def test_both_desks_count_open_time_to_the_tick(library: ctypes.CDLL) -> None:

@@ -21,7 +21,7 @@ class Recorder:
         self.parts: list[BlindPart] = []
         self.steps = 0
 
-    def test_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
+    def score_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
         self.parts, self.steps = list(parts), steps
         told = []
         for at, part in enumerate(parts):

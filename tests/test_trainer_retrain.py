@@ -17,7 +17,7 @@ from trainer.demo.synthetic import make_synthetic_pool, synthetic_sample
 from trainer.errors import ResumeError, RetrainRefusedError
 from trainer.loop.base_run import load_base
 from trainer.loop.results import ShippedFigures
-from trainer.loop.retrain import RetrainPlan, RetrainReport, continue_settings, retrain
+from trainer.loop.retrain import RetrainPlan, RetrainReport, continue_settings, require_accepted, retrain
 from trainer.loop.retrain_gate import Answers, judge_change, judge_figures
 from trainer.pool.pool import Pool
 from trainer.report.retrain_page import write_retrain_page
@@ -122,6 +122,8 @@ def test_a_refused_model_is_not_let_out_and_an_earlier_one_is_gone(grown: Path) 
     settings = msgspec.structs.replace(asked.settings, fit=msgspec.structs.replace(asked.settings.fit, final_steps=1))
     report = go_on(grown, replace(asked, settings=settings))
     assert (report.is_accepted, report.model) == (False, "")
+    with pytest.raises(RetrainRefusedError, match="the new model is worse at "):
+        require_accepted(report)
     assert not (grown / "refused/model").exists()
     assert (grown / "refused/run/model/model.onnx").is_file()
 

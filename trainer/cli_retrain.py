@@ -42,9 +42,8 @@ def retrain(
     Exit code 1: a class lost more recall than allowed, or nothing new was there to learn.
     """
     from trainer.command_text import retrain_text  # noqa: PLC0415 - heavy imports wait for their command
-    from trainer.errors import RetrainRefusedError  # noqa: PLC0415
     from trainer.loop.results import load_result  # noqa: PLC0415
-    from trainer.loop.retrain import RUN_FOLDER, RetrainPlan, continue_settings  # noqa: PLC0415
+    from trainer.loop.retrain import RUN_FOLDER, RetrainPlan, continue_settings, require_accepted  # noqa: PLC0415
     from trainer.loop.retrain import retrain as continue_run  # noqa: PLC0415
     from trainer.pool.pool import Pool  # noqa: PLC0415
     from trainer.progress import TerminalProgress  # noqa: PLC0415
@@ -59,6 +58,4 @@ def retrain(
         write_report(pool, load_result(out / RUN_FOLDER), out / RUN_FOLDER)
         write_retrain_page(pool, plan, report)
     print_result(report, retrain_text(report), as_json=as_json)
-    if not report.is_accepted:
-        lost = ", ".join(name for name, change in report.gate.classes.items() if change.is_lost)
-        raise RetrainRefusedError(f"the new model is worse at {lost}: it was not let out of {out / RUN_FOLDER}")
+    require_accepted(report)

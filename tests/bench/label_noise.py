@@ -38,7 +38,7 @@ class Tester:
     def __init__(self, table: SampleTable, seed: int) -> None:
         self.table, self.seed = table, seed
 
-    def test_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
+    def score_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
         return [self._scores(part, steps) for part in parts]
 
     def _scores(self, part: BlindPart, steps: int) -> NDArray[np.float32]:

@@ -149,7 +149,7 @@ class Judge:
             visits=fits * steps * self._settings.fit.batch,
         )
 
-    def test_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
+    def score_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
         """Return scores (N, K) of each part: of the tested rows by a model that saw the training rows alone.
 
         Raises:

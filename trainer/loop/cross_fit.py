@@ -27,7 +27,7 @@ _HALVES: Final = 2
 class BlindTester(Protocol):
     """Trains and tests; the judge of a run does."""
 
-    def test_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
+    def score_blind(self, parts: Sequence[BlindPart], steps: int) -> list[NDArray[np.float32]]:
         """Return scores (N, K) of each part: of the tested rows by a model that saw the training rows alone."""
         ...
 
@@ -52,7 +52,7 @@ def survey(table: SampleTable, pool: NDArray[np.bool_], tester: BlindTester, ste
     parts = blind_parts(assign_folds(table.groups, table.class_ids, _HALVES), pool)
     sums = np.zeros((len(table), len(table.classes)))
     counts = np.zeros(len(table), np.int64)
-    for part, scores in zip(parts, tester.test_blind(parts, steps), strict=True):
+    for part, scores in zip(parts, tester.score_blind(parts, steps), strict=True):
         counts_here = part.tested & np.isin(table.class_ids, table.class_ids[part.training])
         sums[counts_here] += scores[counts_here]
         counts += counts_here

@@ -38,6 +38,7 @@ __all__ = [
     "RetrainReport",
     "continue_settings",
     "held_out_table",
+    "require_accepted",
     "retrain",
 ]
 
@@ -167,6 +168,17 @@ def retrain(pool: Pool, plan: RetrainPlan, clock: Clock, progress: Progress) -> 
     _let_out(run_folder / MODEL_FOLDER, plan.folder / MODEL_FOLDER, is_accepted=gate.is_accepted)
     write_atomic(plan.folder / RETRAIN_FILE, msgspec.json.format(msgspec.json.encode(report)))
     return report
+
+
+def require_accepted(report: RetrainReport) -> None:
+    """Refuse to go on with a candidate that may not replace its base.
+
+    Raises:
+        RetrainRefusedError: a class lost more recall than allowed; the message names it.
+    """
+    if not report.is_accepted:
+        lost = ", ".join(name for name, change in report.gate.classes.items() if change.is_lost)
+        raise RetrainRefusedError(f"the new model is worse at {lost}: it was not let out")
 
 
 def held_out_table(samples: RunSamples) -> tuple[HeldOut, SampleTable | None]:
