@@ -7,10 +7,14 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.norm import NormSpec
 from edge_runtime.schemas import DisplayName
 from edge_runtime.segment import SegmentSettings
+from trainer.draw.quarantine import QuarantineSettings
+from trainer.export.fake_quant import TuningSettings
+from trainer.export.mend import Int8Settings
 from trainer.export.model_folder import ModelClass
 from trainer.loop.run_key import RunInputs, differences, library_versions, run_key
 from trainer.pool.data_set import DataSet
-from trainer.settings import RunSettings, StopSettings
+from trainer.settings import DrawSettings, RunSettings, StopSettings
+from trainer.train.augment import AugmentSettings
 from trainer.train.fit import FitSettings
 
 DATA_SET = DataSet(SegmentSettings(), CropSpec(side_px=16), NormSpec())
@@ -19,25 +23,48 @@ CLASSES = {
     "stone": ModelClass(DisplayName("Stone", "石子"), "eject"),
 }
 INPUTS = RunInputs(RunSettings(), "d" * 64, CLASSES, DATA_SET, "", {"torch": "1"}, "x86 AVX2")
-OTHER_FIT = FitSettings(
-    network="large", steps=1, final_steps=2, batch=3, learning_rate=4.0, weight_decay=5.0, threads=7
-)
-OTHER_STOP = StopSettings(
-    residual_share=0.5, residual_per_class=2.0, class_residual_share=0.6, patience=7, rounds=8, training_share=0.9
+OTHER = RunSettings(
+    seed=1,
+    m=5,
+    drop="permanent",
+    right_margin=0.1,
+    restart="warm",
+    ship="last",
+    take_new=True,
+    draw=DrawSettings("random", "error", 3, True, "initial", 2.0, "auto"),
+    quarantine=QuarantineSettings("off", 0.2, 0.6, 0.3, 0.4, 700, 5),
+    fit=FitSettings(
+        network="large",
+        steps=1,
+        final_steps=2,
+        final_folds=1,
+        batch=3,
+        learning_rate=4.0,
+        weight_decay=5.0,
+        balance="none",
+        loss="focal",
+        label_smoothing=0.5,
+        threads=7,
+        augment=AugmentSettings(1.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+    ),
+    stop=StopSettings(0.5, 2.0, 3, 0.6, 7, 8, 0.9, 10, 11.0),
+    int8=Int8Settings("off", 1, 0, TuningSettings(1, 2, 0.5)),
 )
 
 
 def fields_of(value: msgspec.Struct, other: msgspec.Struct) -> list[msgspec.Struct]:
-    """The value with one field after the other taken from the other."""
-    return [msgspec.structs.replace(value, **{name: getattr(other, name)}) for name in value.__struct_fields__]
+    """The value with one setting after the other, however deep, taken from the other."""
+    changed: list[msgspec.Struct] = []
+    for name in value.__struct_fields__:
+        own, others = getattr(value, name), getattr(other, name)
+        if name != "schema_version":
+            each = fields_of(own, others) if isinstance(own, msgspec.Struct) else [others]
+            changed += [msgspec.structs.replace(value, **{name: one}) for one in each]
+    return changed
 
 
 def changed_settings() -> list[RunInputs]:
-    settings = RunSettings()
-    changes: list[dict[str, object]] = [{"seed": 1}, {"m": 5}, {"take_new": True}]
-    changes += [{"fit": fit} for fit in fields_of(settings.fit, OTHER_FIT)]
-    changes += [{"stop": stop} for stop in fields_of(settings.stop, OTHER_STOP)]
-    return [msgspec.structs.replace(INPUTS, settings=msgspec.structs.replace(settings, **one)) for one in changes]
+    return [msgspec.structs.replace(INPUTS, settings=one) for one in fields_of(RunSettings(), OTHER)]
 
 
 def changed_inputs() -> list[RunInputs]:
@@ -59,9 +86,7 @@ def test_every_changed_input_gives_another_key() -> None:
 
 
 def test_every_setting_that_exists_is_tried_above() -> None:
-    assert all(getattr(OTHER_FIT, name) != getattr(FitSettings(), name) for name in FitSettings.__struct_fields__)
-    assert all(getattr(OTHER_STOP, name) != getattr(StopSettings(), name) for name in StopSettings.__struct_fields__)
-    assert set(RunSettings.__struct_fields__) == {"seed", "m", "selector", "take_new", "fit", "stop", "schema_version"}
+    assert all(one != RunSettings() for one in fields_of(RunSettings(), OTHER))
     assert {*RunInputs.__struct_fields__} - {"settings"} == {
         "pool_digest",
         "classes",

@@ -21,7 +21,17 @@ from trainer.intervals import Interval, percentile_interval, resampled_weights, 
 from trainer.judge.validation import FOLDS
 from trainer.metrics import score_confusion
 
-__all__ = ["FIGURES", "Comparison", "Figure", "SeedResult", "Verdict", "compare_arms", "pool_folds", "verdict"]
+__all__ = [
+    "FIGURES",
+    "Comparison",
+    "Curves",
+    "Figure",
+    "SeedResult",
+    "Verdict",
+    "compare_arms",
+    "pool_folds",
+    "verdict",
+]
 
 Figure = Literal["macro_f1", "worst_class_recall"]
 FIGURES: Final[tuple[Figure, ...]] = ("macro_f1", "worst_class_recall")

@@ -21,7 +21,7 @@ from trainer.errors import SettingsError, TrainingError
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
 
-__all__ = ["METHODS", "Chosen", "choose_subset", "equal_quotas"]
+__all__ = ["METHODS", "Chosen", "Method", "choose_subset", "equal_quotas"]
 
 Method = Callable[[SubsetTask], NDArray[np.int64]]
 # What other packages may raise on data that they cannot take; anything else is a fault of ours.

@@ -20,7 +20,7 @@ from trainer.bench.row_record import Row, RowFailure, RowRecord, save_record
 from trainer.bench.row_run import RowJob, run_row
 from trainer.bench.work_plan import norm_of
 
-__all__ = ["WorkQueue", "failure_path", "record_path", "run_here", "run_in_workers", "work_on"]
+__all__ = ["Outcome", "WorkQueue", "failure_path", "record_path", "run_here", "run_in_workers", "work_on"]
 
 _STOP_TIMEOUT_S: Final = 5.0
 Outcome = RowRecord | RowFailure

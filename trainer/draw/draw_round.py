@@ -22,7 +22,7 @@ from trainer.draw.sizes import DrawSizes
 from trainer.draw.strata import draw_from_looks
 from trainer.errors import SettingsError
 
-__all__ = ["DrawPool", "DrawRules", "RoundKnowledge", "draw_round"]
+__all__ = ["DrawPool", "DrawRules", "Quota", "RoundKnowledge", "draw_round"]
 
 Quota = Literal["equal", "error", "free"]
 _EVERYBODY = "all classes together"

@@ -29,7 +29,7 @@ from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, ShippedNetwo
 from trainer.export.quantise import Quantiser
 from trainer.pool.sample_table import SampleTable
 
-__all__ = ["Int8Export", "Int8Inputs", "Int8Settings", "export_int8", "rank_convolutions"]
+__all__ = ["Int8Export", "Int8Inputs", "Int8Settings", "MendedBy", "export_int8", "rank_convolutions"]
 
 MendedBy = Literal["nothing", "exclusion", "fine_tuning"]
 _ATTEMPT: Final[dict[MendedBy, str]] = {

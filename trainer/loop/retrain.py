@@ -34,6 +34,7 @@ from trainer.settings import RunSettings, StopSettings
 __all__ = [
     "RETRAIN_FILE",
     "RUN_FOLDER",
+    "HeldOut",
     "RetrainPlan",
     "RetrainReport",
     "continue_settings",

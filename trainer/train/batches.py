@@ -26,7 +26,7 @@ def balanced_rows(class_ids: Tensor, batch: int, steps: int, generator: torch.Ge
     present = torch.unique(class_ids)
     for at, class_id in enumerate(present):
         own = torch.nonzero(class_ids == class_id).flatten()
-        slots = torch.arange(at, needed, len(present))
+        slots = torch.arange(at, max(at, needed), len(present))
         rows[slots] = own[_orders(len(own), len(slots), generator)]
     return rows.reshape(steps, batch)
 
