@@ -74,7 +74,7 @@ def load_base(folder: Path, pool: Pool, classes: tuple[str, ...]) -> BaseRun:
             f"the run in {folder} knows {', '.join(gone)}, of which the pool has no usable sample any more; it holds "
             f"{', '.join(classes)}: bring samples back (sortloop-train pool relabel), or start without a base"
         )
-    began_with = frozenset(training_ids(pool, result.run_key, result.best_round))
+    began_with = frozenset(training_ids(pool, result.run_key, result.best_round, judged_after=len(result.rounds)))
     if not began_with:
         raise ResumeError(f"pool {pool.path} holds no round of the run in {folder}: it was made with another pool")
     path = folder / MODEL_FOLDER / MODEL_FILE

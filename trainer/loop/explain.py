@@ -177,7 +177,7 @@ def _role(
     best = rounds[result.best_round - 1]
     if not is_in_pool:
         return "validation"
-    if best.suggested:
+    if rounds[-1].suggested:
         return "held_back"
     if best.in_training:
         return "drawn"

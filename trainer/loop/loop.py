@@ -55,7 +55,7 @@ class LoopResult:
         seconds: wall time of each; 0 for rounds of an earlier, interrupted process.
         stop_reason: why it ended.
         best: the round that ships.
-        training: (N,) bool, the training set of that round.
+        training: (N,) bool, the training set of that round, less what is held back after the last.
         sizes: m, a, b of the draw.
         noise_share: estimated share of wrong labels, 0..1; None where nobody looked.
         review: samples whose labels a person should look at.
@@ -141,7 +141,7 @@ def run_loop(judge: Judge, state: LoopState, ledger: Ledger, context: LoopContex
         seconds=seconds,
         stop_reason=reason,
         best=best,
-        training=state.training_sets[best.number - 1],
+        training=state.training_sets[best.number - 1] & ~state.held_back,  # what was learnt of labels since counts
         sizes=drawing.sizes,
         noise_share=watch.noise_share,
         review=watch.review(state.table),

@@ -64,7 +64,7 @@ class RunResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         validation: figures of the shipped model.
         test: on the held-out test samples of the pool, looked at once; None where there are none.
         noise_share: estimated share of wrong labels, 0..1; null where nobody looked. held_back: samples in quarantine
-            when the training set that shipped was made; quarantine.csv lists what a person should look at.
+            after the last round, in no training set that ships; quarantine.csv lists what a person should look at.
         model_id: of the shipped model.
         int8: the quantised model, or why there is none; null where none was asked for.
         test_int8: its figures on the same test samples.

@@ -141,7 +141,7 @@ def lineage_of(inputs: RunInputs, key: str, found: LoopResult) -> Lineage:
         run_key=key,
         rounds=len(found.rounds),
         best_round=found.best.number,
-        training_samples=found.best.training_samples,
+        training_samples=int(found.training.sum()),
         pool_samples=found.best.pool_samples,
         seed=inputs.settings.seed,
         m=found.sizes.m,

@@ -216,13 +216,14 @@ class Ledger:
         )
 
 
-def training_ids(pool: Pool, run_key: str, last_round: int) -> tuple[str, ...]:
+def training_ids(pool: Pool, run_key: str, last_round: int, *, judged_after: int = -1) -> tuple[str, ...]:
     """Return the sample ids of a run's training set after a round, sorted: drawn, and not held back since.
 
     Args:
         pool: that holds the run's ledger.
         run_key: of the run.
         last_round: number of the last round that counts.
+        judged_after: what is held back after this round is left out, too: the last round knows most about labels.
 
     Raises:
         PoolError: the pool's file cannot be written.
@@ -231,8 +232,8 @@ def training_ids(pool: Pool, run_key: str, last_round: int) -> tuple[str, ...]:
         _make_tables(pool)
     rows = pool.connection.execute(
         "SELECT sample_id FROM draws AS d WHERE run_key = ?1 AND number <= ?2 AND NOT EXISTS (SELECT 1 FROM held_back "
-        "WHERE run_key = ?1 AND sample_id = d.sample_id AND number BETWEEN d.number AND ?2)",
-        (run_key, last_round),
+        "WHERE run_key = ?1 AND sample_id = d.sample_id AND (number BETWEEN d.number AND ?2 OR number = ?3))",
+        (run_key, last_round, judged_after),
     ).fetchall()
     return tuple(sorted({row[0] for row in rows}))
 

@@ -52,7 +52,7 @@ class RunStory:
         draws: of every round, in order.
         training: (N,) bool, training set of the round that ships.
         wrong: (N,) bool, residual after that round: outside its training set and judged wrong.
-        held_back: rows in quarantine after that round.
+        held_back: rows in quarantine after the last round; they are in neither.
         predicted_ids: (N,) int64 class by that round's model.
     """
 
@@ -97,7 +97,9 @@ def read_story(pool: Pool, result: RunResult) -> RunStory:
     state.training[start] = True
     for found in rounds[: result.best_round]:
         state.apply(found.findings)
-    best = rounds[result.best_round - 1].findings
+    best, last = rounds[result.best_round - 1].findings, rounds[-1].findings
+    state.training[last.held_back.rows] = False
+    state.residual[last.held_back.rows] = False
     return RunStory(
         inputs=inputs,
         table=table,
@@ -106,7 +108,7 @@ def read_story(pool: Pool, result: RunResult) -> RunStory:
         draws=tuple(_draw(found, table) for found in rounds),
         training=state.training,
         wrong=state.residual,
-        held_back=best.held_back,
+        held_back=last.held_back,
         predicted_ids=best.predicted_ids.astype(np.int64),
     )
 
