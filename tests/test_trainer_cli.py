@@ -131,7 +131,7 @@ def test_people_get_tables(factory: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (code, "macro-F1" in out, "ships:" in out) == (0, True, True)
     code, out, _ = call(["evaluate", factory / "run" / "model", "--data", factory / "unseen", "-q"], capsys)
     assert (code, "recall" in out) == (0, True)
-    code, out, _ = call(["pool", factory / "p.pool"], capsys)
+    code, out, _ = call(["pool", "show", factory / "p.pool"], capsys)
     assert (code, "digest" in out, "stone" in out) == (0, True, True)
 
 
@@ -141,7 +141,7 @@ def test_import_and_pool_as_json(tmp_path: Path, factory: Path, capsys: pytest.C
     code, out, _ = call(["import", tmp_path / "set.tar", "--pool", tmp_path / "p.pool", "--json"], capsys)
     report = msgspec.json.decode(out, type=ImportReport)
     assert (code, report.files) == (0, 16)
-    code, out, _ = call(["pool", tmp_path / "p.pool", "--json"], capsys)
+    code, out, _ = call(["pool", "show", tmp_path / "p.pool", "--json"], capsys)
     counts = msgspec.json.decode(out, type=PoolReport)
     assert (code, set(counts.classes), counts.conflicts) == (0, {"sound", "stone"}, 0)
 
@@ -254,7 +254,7 @@ def test_files_that_are_no_pool_no_export_and_no_model_leave_with_5_or_3(
 ) -> None:
     (tmp_path / "text").write_text("not what it should be")
     codes = [
-        call(["pool", tmp_path / "text"], capsys)[0],
+        call(["pool", "show", tmp_path / "text"], capsys)[0],
         call(["intake", tmp_path / "text", "--pool", pool], capsys)[0],
         call(["evaluate", tmp_path, "--data", tmp_path], capsys)[0],
     ]

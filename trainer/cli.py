@@ -5,9 +5,10 @@ import click
 from firmware_bridge.command_line import product_version, run_command_line
 from trainer.cli_bench import bench
 from trainer.cli_demo import demo
+from trainer.cli_pool import pool
 from trainer.cli_retrain import retrain
 from trainer.cli_run import evaluate, explain, run
-from trainer.cli_samples import import_command, intake, pool
+from trainer.cli_samples import import_command, intake
 
 __all__ = ["main"]
 

@@ -1,4 +1,4 @@
-"""Commands about samples: import, pool, intake. They parse, call, print."""
+"""Commands that bring samples in: import, intake. They parse, call, print."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,7 +8,7 @@ import click
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import common_options, configure_logs, print_result, require
 
-__all__ = ["import_command", "intake", "pool"]
+__all__ = ["import_command", "intake"]
 
 _existing = click.Path(exists=True, path_type=Path)
 _new = click.Path(path_type=Path)
@@ -68,22 +68,6 @@ def import_command(
     with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
         report = import_samples(source, pool, options, SystemClock(), progress)
     print_result(report, import_text(report), as_json=as_json)
-
-
-@click.command(epilog="Example: sortloop-train pool rice.pool")
-@click.argument("pool_path", metavar="POOL", type=_existing)
-@common_options
-def pool(pool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
-    """Show what a pool holds."""
-    from trainer.command_text import pool_text  # noqa: PLC0415
-    from trainer.pool.pool import Pool  # noqa: PLC0415
-    from trainer.pool.samples import PoolReport  # noqa: PLC0415
-
-    configure_logs(verbose=verbose, quiet=quiet)
-    with Pool.open(pool_path) as opened:
-        counts = opened.counts()
-        report = PoolReport(counts.active, counts.conflict, counts.withdrawn, opened.digest())
-    print_result(report, pool_text(report), as_json=as_json)
 
 
 @click.command(epilog="Example: sortloop-train intake stick/residuals.slrx --pool rice.pool")

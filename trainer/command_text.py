@@ -5,10 +5,11 @@ from trainer.judge.evaluate import EvaluateReport
 from trainer.loop.explain import ExplainReport, RoundVerdict
 from trainer.loop.retrain import RetrainReport
 from trainer.loop.run_record import RunReport
+from trainer.pool.decisions import ReviewReport
 from trainer.pool.samples import PoolReport
 from trainer.text_table import table_text
 
-__all__ = ["evaluate_text", "explain_text", "intake_text", "pool_text", "retrain_text", "run_text"]
+__all__ = ["evaluate_text", "explain_text", "intake_text", "pool_text", "retrain_text", "review_text", "run_text"]
 
 
 def run_text(report: RunReport) -> str:
@@ -120,6 +121,12 @@ def pool_text(report: PoolReport) -> str:
     rows = [(name, *(str(counts.get(split, 0)) for split in splits)) for name, counts in report.classes.items()]
     others = f"in conflict: {report.conflicts}, withdrawn: {report.withdrawn}"
     return f"{table_text(('class', *splits), rows)}\n{others}\ndigest {report.digest}"
+
+
+def review_text(report: ReviewReport) -> str:
+    """Return what was decided for people."""
+    counts = f"kept {report.kept}, relabelled {report.relabelled}, withdrawn {report.withdrawn}, later {report.later}"
+    return f"{counts}\ndigest {report.digest}"
 
 
 def _figures(what: str, macro_f1: float, worst_class_recall: float) -> str:

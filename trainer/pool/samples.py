@@ -93,7 +93,7 @@ class PoolCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PoolReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `sortloop-train pool` found: active samples by class and split, others by state, and the digest."""
+    """What `sortloop-train pool show` found: active samples by class and split, others by state, and the digest."""
 
     classes: dict[str, dict[str, int]]
     conflicts: int
