@@ -1,7 +1,7 @@
 """A folder, tar or manifest to labelled picture files, one by one in sorted order.
 
-A source is a folder of class folders, a tar of one, or a manifest; `manifest.csv` inside or beside a folder or tar
-gives class, split, group and hash of its files. Files that cannot be samples come out too, with the reason. Knows
+A source is a folder of class folders, a tar of one, a Datumaro data set, or a manifest; `manifest.csv` inside or beside
+a folder or tar gives class, split, group and hash of its files. Files that cannot be samples come out too, with the reason. Knows
 names and bytes; whether the bytes are a picture is the business of `trainer.acquire.sample_pictures`.
 
 >>> layout_of(["train/good/1.png", "train/stone/2.png"], strip_wrapper=True)("train/good/1.png")
@@ -19,6 +19,7 @@ from typing import Final
 
 from edge_runtime.images import IMAGE_SUFFIXES
 from trainer.acquire.containers import Container, Member, listed_files, open_container
+from trainer.acquire.datumaro import annotation_files, read_annotations
 from trainer.acquire.import_report import Notice, Outcome
 from trainer.acquire.manifest import MANIFEST_NAME, SPLIT_NAMES, ManifestRow, decode_manifest, groups_on_both_sides
 from trainer.errors import ImportFailedError
@@ -98,7 +99,8 @@ class Source:
     def __init__(self, container: Container, manifest: "_Manifest | None", *, strip_wrapper: bool) -> None:
         self._container = container
         self._manifest = manifest
-        self._members = [member for member in container.members if manifest is None or member.name != manifest.name]
+        own = frozenset[str]() if manifest is None else manifest.files
+        self._members = [member for member in container.members if member.name not in own]
         images = [member.name for member in self._members if _suffix(member.name) in IMAGE_SUFFIXES]
         self._place = layout_of(images, strip_wrapper=strip_wrapper)
         self.leaking_groups: frozenset[str] = (
@@ -192,7 +194,7 @@ class Source:
 class _Manifest:
     """The rows that speak about a container: a member's name loses `cut` or gains `prefix` to become a row's file.
 
-    `is_whole`: the source is the manifest itself, so that every row must have its file.
+    `is_whole`: the source is the manifest itself, so that every row must have its file. `files`: members that it is.
     """
 
     name: str
@@ -200,6 +202,7 @@ class _Manifest:
     cut: str = ""
     prefix: str = ""
     is_whole: bool = False
+    files: frozenset[str] = frozenset()
 
     def row_of(self, member: str) -> ManifestRow | None:
         return self.rows.get(self.prefix + member[len(self.cut) :]) if member.startswith(self.cut) else None
@@ -218,7 +221,8 @@ def open_source(path: Path) -> Iterator[Source]:
     """
     if path.suffix.lower() == ".csv":
         rows = decode_manifest(_read(path), str(path))
-        yield Source(listed_files(path.parent, rows), _Manifest(path.name, rows, is_whole=True), strip_wrapper=False)
+        manifest = _Manifest(path.name, rows, is_whole=True, files=frozenset({path.name}))
+        yield Source(listed_files(path.parent, rows), manifest, strip_wrapper=False)
         return
     with open_container(path) as container:
         yield Source(container, _find_manifest(path, container), strip_wrapper=not path.is_dir())
@@ -267,7 +271,10 @@ def _find_manifest(path: Path, container: Container) -> _Manifest | None:
     if inside:
         member = min(inside, key=lambda m: (m.name.count("/"), m.name))
         rows = decode_manifest(container.read(member), f"{path}: {member.name}")
-        return _Manifest(member.name, rows, cut=member.name[: -len(MANIFEST_NAME)])
+        return _Manifest(member.name, rows, cut=member.name[: -len(MANIFEST_NAME)], files=frozenset({member.name}))
+    annotated = _find_annotations(path, container)
+    if annotated is not None:
+        return annotated
     path = path.absolute()
     beside = path.parent / MANIFEST_NAME
     if not beside.is_file():
@@ -278,6 +285,19 @@ def _find_manifest(path: Path, container: Container) -> _Manifest | None:
         if any(prefix + member.name in rows for member in container.members):
             return _Manifest(MANIFEST_NAME, rows, prefix=prefix)
     raise ImportFailedError(f"{beside} lists no file of {path.name}: correct its column file, or move it away")
+
+
+def _find_annotations(path: Path, container: Container) -> _Manifest | None:
+    """Return what the annotation files of a Datumaro data set say, None if there is none."""
+    members = {member.name: member for member in container.members if not member.obstacle}
+    found = annotation_files(members)
+    rows: dict[str, ManifestRow] = {}
+    for name in found:
+        for row in read_annotations(container.read(members[name]), name, members):
+            if rows.setdefault(row.file, row).class_name != row.class_name:
+                first = rows[row.file].class_name
+                raise ImportFailedError(f"{path}: {row.file} is {first} and {row.class_name} in {', '.join(found)}")
+    return _Manifest(", ".join(found), rows, files=frozenset(found)) if found else None
 
 
 def _normal(name: str) -> str:
