@@ -1,8 +1,8 @@
 """A folder, tar or manifest to labelled picture files, one by one in sorted order.
 
 A source is a folder of class folders, a tar of one, a Datumaro data set, or a manifest; `manifest.csv` inside or beside
-a folder or tar gives class, split, group and hash of its files. Files that cannot be samples come out too, with the reason. Knows
-names and bytes; whether the bytes are a picture is the business of `trainer.acquire.sample_pictures`.
+a folder or tar gives class, split, group and hash of its files. Files that cannot be samples come out too, with the
+reason. Knows names and bytes; whether the bytes are a picture is the business of `trainer.acquire.sample_pictures`.
 
 >>> layout_of(["train/good/1.png", "train/stone/2.png"], strip_wrapper=True)("train/good/1.png")
 Place(class_name='good', split='train')
