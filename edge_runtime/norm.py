@@ -125,7 +125,8 @@ def norm_sums(
 
     Note:
         Every sum is a whole number below 2**53, so that no processor and no order of adding changes a bit. Only the
-        weighted mean without centre weight is fast; the others take about as long as decoding a small JPEG.
+        weighted mean without centre weight is fast; the others take one and a half to two and a half times as long as
+        decoding a small JPEG.
 
     Source:
         CN113326857B, step "norm from the weighted average of the pixels"; docs/norm-loop.md.
