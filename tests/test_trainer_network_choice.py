@@ -39,12 +39,21 @@ def test_the_same_seed_gives_the_same_weights_also_side_by_side() -> None:
         ("own_network:Missing", "cannot be imported"),
         ("no_such_module:Pooled", "cannot be imported"),
         ("own_network:number", "returned int, not a torch module"),
+        ("builtins:abs", "cannot be called with 3 channels and 2 classes"),
+        (":Pooled", "cannot be imported"),
+        (".:Pooled", "cannot be imported"),
     ],
 )
 def test_what_is_no_network_is_named(name: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         build_network(name, 3, 2, seed=0)
     assert not is_of_the_family(name)
+
+
+def test_a_network_that_makes_other_columns_than_classes_is_refused() -> None:
+    """Cross entropy would take them, and the shipped model would answer with a class that is none."""
+    with pytest.raises(SettingsError, match=r"'own_network:crooked' made \(8, 3\) of a batch, not logits \(8, 2\)"):
+        fit_network(DATA, FitSettings(network="own_network:crooked", batch=8), steps=1, seed=0)
 
 
 @pytest.mark.parametrize("name", ["small", OWN])
@@ -93,3 +102,13 @@ def test_shrinking_keeps_batch_norms_scales_and_leaves_the_old_network_alone() -
     told = fresh.state_dict()
     assert torch.allclose(told["head.weight"], 0.6 * before["head.weight"] + 0.1 * drawn["head.weight"])
     assert torch.equal(told["stages.0.norm.weight"], before["stages.0.norm.weight"])
+
+
+def test_scales_are_known_by_their_layer_not_by_its_name() -> None:
+    old, fresh = (build_network("own_network:Unnamed", 3, 2, seed=seed) for seed in (1, 2))
+    before, drawn = old.state_dict()["0.weight"].clone(), fresh.state_dict()["0.weight"].clone()
+    with torch.no_grad():
+        old.state_dict()["1.weight"].fill_(1.5)
+    shrink_and_stir(old, fresh)
+    assert torch.equal(fresh.state_dict()["1.weight"], torch.full((8,), 1.5))
+    assert torch.allclose(fresh.state_dict()["0.weight"], 0.6 * before + 0.1 * drawn)

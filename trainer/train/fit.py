@@ -3,6 +3,7 @@
 The path is short on purpose: draw a batch, augment, forward, backward, step. Devices are lightning-fabric's affair.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.errors import TrainingError
+from trainer.errors import SettingsError, TrainingError
 from trainer.train.augment import AugmentSettings, augment, mix
 from trainer.train.batches import balanced_rows, shuffled_rows
 from trainer.train.losses import LossName, LossOptions, make_loss
@@ -27,6 +28,9 @@ __all__ = ["FitHooks", "FitSettings", "TrainingSet", "fit_network", "use_threads
 _CHECK_EVERY: Final = 50  # steps between looks at the loss: each look waits for the device
 _WARM_UP: Final = 0.2  # of the steps, with a rising learning rate
 _LEAST_SCHEDULE: Final = 6  # steps: with 5 the warm-up would last 0 steps and torch divide by it
+_ROOM: Final = 0.5  # of an accelerator's free memory may hold samples: network and batches need the rest
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # on an accelerator it advises those who write loops
 
 
 class FitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,11 +125,11 @@ def fit_network(
 
     Raises:
         TrainingError: the training set is empty, or the loss is no longer a number.
-        SettingsError: there is no such network.
+        SettingsError: there is no such network, or one's own makes something else than logits (N, K).
 
     Note:
-        Same input, settings, threads and processor features give the same weights. Data stay as uint8: in memory, on an
-        accelerator there.
+        Same input, settings, threads and processor features give the same weights. Samples stay uint8: in memory, on an
+        accelerator there if at most half of its free memory holds them.
     """
     if not len(data.pixels):
         raise TrainingError("the training set is empty: nothing can be learnt from 0 samples")
@@ -133,7 +137,7 @@ def fit_network(
     network = build_network(settings.network, data.pixels.shape[3], data.class_count, seed=seed)
     hooks.begin(network)
     module, optimiser, schedule = _set_up(fabric, network, settings, steps)
-    samples = fabric.to_device(torch.from_numpy(data.pixels))  # (N, S, S, C) uint8
+    samples = _place(torch.from_numpy(data.pixels), fabric.device)  # (N, S, S, C) uint8
     labels = torch.from_numpy(data.class_ids)  # (N,)
     generator = torch.Generator().manual_seed(seed)
     orders = _orders(labels, settings, steps, generator)
@@ -143,10 +147,12 @@ def fit_network(
     loss_of = make_loss(settings.loss, counts, options)
     module.train()
     for step, rows in enumerate(orders, start=1):
-        rows = fabric.to_device(rows)  # noqa: PLW2901 - the same rows, where the samples are
-        batch = samples[rows].permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
-        batch, targets = _vary(batch, told[rows], data.class_count, settings.augment, generator)
+        chosen = fabric.to_device(samples[rows.to(samples.device)])  # (B, S, S, C)
+        batch = chosen.permute(0, 3, 1, 2).float().div_(255)  # (B, C, S, S), channels last in memory
+        classes = told[fabric.to_device(rows)]
+        batch, targets = _vary(batch, classes, data.class_count, settings.augment, generator)
         logits = module(batch.contiguous(memory_format=torch.channels_last))  # (B, K)
+        _check_logits(logits, (len(rows), data.class_count), settings.network)
         loss = loss_of(logits, targets)
         optimiser.zero_grad()
         fabric.backward(loss)
@@ -157,6 +163,12 @@ def fit_network(
         hooks.on_step(step)
     network.cpu().eval()
     return network
+
+
+def _place(samples: Tensor, device: torch.device) -> Tensor:
+    """Return the samples on the device, or where they are if it has too little room."""
+    has_room = device.type != "cuda" or samples.nbytes <= _ROOM * torch.cuda.mem_get_info(device)[0]
+    return samples.to(device) if has_room else samples
 
 
 def _set_up(
@@ -189,6 +201,14 @@ def _vary(
     if settings.mixup or settings.cutmix:
         return mix(pixels, functional.one_hot(labels, class_count).float(), settings, generator)
     return pixels, labels
+
+
+def _check_logits(logits: object, shape: tuple[int, int], network: str) -> None:
+    told = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if told != shape:
+        raise SettingsError(
+            f"network {network!r} made {told} of a batch, not logits {shape}: one row a sample, one column a class"
+        )
 
 
 def _check_loss(loss: float, step: int, learning_rate: float) -> None:

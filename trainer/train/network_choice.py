@@ -40,7 +40,7 @@ def build_network(name: str, channels: int, class_count: int, *, seed: int) -> n
         seed: of the weights.
 
     Raises:
-        SettingsError: there is no such network, or the factory returns something else.
+        SettingsError: there is no such network, the factory takes other arguments, or it returns something else.
     """
     for size in _SIZES:
         if name == size:
@@ -51,11 +51,16 @@ def build_network(name: str, channels: int, class_count: int, *, seed: int) -> n
         raise SettingsError(f"no network {name!r}: did you mean {near[0]}? One of your own is package.module:factory")
     try:
         make = getattr(import_module(module), factory)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two of "" and "." as a module
         raise SettingsError(f"network {name!r} cannot be imported: {error}") from error
-    with _GLOBAL_SEED, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = make(channels, class_count)
+    try:
+        with _GLOBAL_SEED, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = make(channels, class_count)
+    except TypeError as error:
+        raise SettingsError(
+            f"network {name!r} cannot be called with {channels} channels and {class_count} classes: {error}"
+        ) from error
     if not isinstance(network, nn.Module):
         raise SettingsError(f"network {name!r} returned {type(network).__name__}, not a torch module")
     return network

@@ -15,9 +15,8 @@ from torch import nn
 __all__ = ["copy_weights", "shrink_and_stir"]
 
 _KEPT: Final = 0.6  # of the old weights
-_STIRRED: Final = (
-    0.1  # of fresh ones: their spread is that of the layer, where one noise for all would drown small layers
-)
+_STIRRED: Final = 0.1  # of fresh ones: their spread is that of the layer; one noise for all would drown small layers
+_NORMS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)  # their scales stand around 1, not 0
 
 
 def copy_weights(old: nn.Module, fresh: nn.Module) -> None:
@@ -26,14 +25,16 @@ def copy_weights(old: nn.Module, fresh: nn.Module) -> None:
 
 
 def shrink_and_stir(old: nn.Module, fresh: nn.Module) -> None:
-    """Give a fresh network 0.6 of the old weights and 0.1 of its own, in place; running statistics are the old ones.
+    """Give a fresh network 0.6 of the old weights and 0.1 of its own, in place.
+
+    Scales and running statistics of norms are the old ones.
 
     Source:
         Ash and Adams 2020, On Warm-Starting Neural Network Training, section 4: shrink and perturb.
     """
+    scales = {id(module.weight) for module in fresh.modules() if isinstance(module, _NORMS)}
     with torch.no_grad():
-        for (name, mine), (_, other) in zip(fresh.named_parameters(), old.named_parameters(), strict=True):
-            is_scale = name.endswith(("norm.weight", "bn.weight"))  # a scale of batch norm stands around 1, not 0
-            mine.copy_(other if is_scale else _KEPT * other + _STIRRED * mine)
+        for mine, other in zip(fresh.parameters(), old.parameters(), strict=True):
+            mine.copy_(other if id(mine) in scales else _KEPT * other + _STIRRED * mine)
         for counted, known in zip(fresh.buffers(), old.buffers(), strict=True):
             counted.copy_(known)
