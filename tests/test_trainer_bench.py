@@ -203,10 +203,14 @@ def test_command_shows_what_is_finished_and_fills_a_page(tmp_path: Path, capsys:
     plan = a_plan(tmp_path, ("norm",), (0,))
     page = tmp_path / "page.md"
     page.write_text("<!-- bench:core -->\n<!-- /bench:core -->\n")
-    common = (plan.data, "--out", plan.folder, "--arms", "norm,full", "--seeds", "0", "--only-tables")
+    config = tmp_path / "own.toml"
+    config.write_text("m = 7\n")
+    options = ("--arms", "norm,full", "--seeds", "0", "--config", config)
+    common = (plan.data, "--out", plan.folder, *options, "--only-tables")
     code, out = call((*common, "--write-docs", page), capsys)
     assert (code, "No row is finished yet." in out) == (0, True)
-    assert "sortloop-train bench DATA" in page.read_text()
+    command = "sortloop-train bench DATA --out bench-out --suite core --sets toy"
+    assert f"`{command} --arms norm,full --seeds 0 --config {config}`" in page.read_text()
     code, out = call((*common, "--json"), capsys)
     assert (code, msgspec.json.decode(out, type=BenchReport).rows) == (0, [])
 

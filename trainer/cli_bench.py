@@ -65,10 +65,10 @@ def bench(
 
     configure_logs(verbose=verbose, quiet=quiet)
     settings = load_settings(config, RunSettings, overrides)
-    chosen, left_out = choose_arms(suite, _names(arms), settings)
-    plan = BenchPlan(
-        data, out, suite, find_sets(data, out, _names(sets)), chosen, parse_seeds(seeds), settings, jobs, overrides
-    )
+    named_arms = _names(arms)
+    chosen, left_out = choose_arms(suite, named_arms, settings)
+    found = find_sets(data, out, _names(sets))
+    plan = BenchPlan(data, out, suite, found, chosen, parse_seeds(seeds), settings, jobs, named_arms, config, overrides)
     with TerminalProgress(quiet=quiet) as progress:
         report = read_bench(plan, left_out) if only_tables else run_bench(plan, left_out, SystemClock(), progress)
     tables = suite_tables(plan, report.rows, report.failed, left_out)

@@ -26,17 +26,22 @@ __all__ = [
     "Comparison",
     "Curves",
     "Figure",
+    "Reach",
+    "Resamples",
     "SeedResult",
     "Verdict",
     "compare_arms",
     "pool_folds",
+    "reach_of",
+    "resample_groups",
     "verdict",
 ]
 
-Figure = Literal["macro_f1", "worst_class_recall"]
-FIGURES: Final[tuple[Figure, ...]] = ("macro_f1", "worst_class_recall")
+Figure = Literal["accuracy", "macro_f1", "worst_class_recall"]
+FIGURES: Final[tuple[Figure, ...]] = ("accuracy", "macro_f1", "worst_class_recall")
 Verdict = Literal["better", "worse", "open", "too few seeds"]
 Curves = dict[Figure, NDArray[np.float64]]
+Resamples = dict[tuple[str, str, int], Curves]  # by set, arm and seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,22 @@ class SeedResult:
     def mean(self, value: Callable[[RowRecord], float]) -> float:
         """Return the mean of a figure over the rows."""
         return self.total(value) / len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one arm reached on one set: means over its seeds, and how sure another test set would give the same.
+
+    Attributes:
+        set, arm: which.
+        seeds: how many.
+        figures: each with its 95 % interval over the test groups.
+    """
+
+    set: str
+    arm: str
+    seeds: int
+    figures: dict[Figure, Interval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,23 +136,45 @@ def pool_folds(rows: Iterable[RowRecord], sides: Mapping[str, HeldOut]) -> list[
     ]
 
 
-def compare_arms(results: Sequence[SeedResult]) -> list[Comparison]:
-    """Return the norm loop against every other arm, set by set, in the order of the results.
+def resample_groups(results: Iterable[SeedResult]) -> Resamples:
+    """Return the figures of every result, (B,) float64 each, over 10,000 resamples of its test groups.
 
     Note:
-        10,000 resamples of the test groups, the same for all arms of a set; about 0.2 s an arm and seed of
-        2,500 images.
+        The same resamples for all arms of a set; about 0.2 s an arm and seed of 2,500 images.
     """
+    return {(result.set, result.arm, result.seed): _resample(result.confusions) for result in results}
+
+
+def reach_of(results: Sequence[SeedResult], resamples: Resamples) -> list[Reach]:
+    """Return what every arm reached on every set, in the order of the results.
+
+    Args:
+        results: of one variant.
+        resamples: of all of them.
+    """
+    found: list[Reach] = []
+    for (name, arm), own in _by_set_and_arm(results).items():
+        figures: dict[Figure, Interval] = {}
+        for figure in FIGURES:
+            mean = float(np.mean([getattr(result, figure) for result in own.values()]))
+            curves = [resamples[name, arm, seed][figure] for seed in own]
+            figures[figure] = percentile_interval(mean, np.mean(curves, axis=0))
+        found.append(Reach(name, arm, len(own), figures))
+    return found
+
+
+def compare_arms(results: Sequence[SeedResult], resamples: Resamples) -> list[Comparison]:
+    """Return the norm loop against every other arm, set by set, in the order of the results.
+
+    Args:
+        results: of one variant.
+        resamples: of all of them.
+    """
+    by_arm = _by_set_and_arm(results)
     compared: list[Comparison] = []
-    for name in dict.fromkeys(result.set for result in results):
-        own = [result for result in results if result.set == name]
-        by_arm: dict[str, dict[int, SeedResult]] = defaultdict(dict)
-        for result in own:
-            by_arm[result.arm][result.seed] = result
-        resampled: dict[tuple[str, int], Curves] = {}
-        for arm, seeds in by_arm.items():
-            if arm != NORM and NORM in by_arm:
-                compared += _compare(by_arm[NORM], seeds, resampled)
+    for (name, arm), seeds in by_arm.items():
+        if arm != NORM and (name, NORM) in by_arm:
+            compared += _compare(by_arm[name, NORM], seeds, resamples)
     return compared
 
 
@@ -172,31 +215,36 @@ def _group_confusions(row: RowRecord, side: HeldOut) -> NDArray[np.float32]:
     return confusions
 
 
+def _by_set_and_arm(results: Iterable[SeedResult]) -> dict[tuple[str, str], dict[int, SeedResult]]:
+    found: dict[tuple[str, str], dict[int, SeedResult]] = defaultdict(dict)
+    for result in results:
+        found[result.set, result.arm][result.seed] = result
+    return dict(found)
+
+
 def _compare(
-    norms: Mapping[int, SeedResult], others: Mapping[int, SeedResult], resampled: dict[tuple[str, int], Curves]
+    norms: Mapping[int, SeedResult], others: Mapping[int, SeedResult], resamples: Resamples
 ) -> list[Comparison]:
-    """Return the comparisons of two arms over the seeds that both have; `resampled` keeps what was computed before."""
+    """Return the comparisons of two arms over the seeds that both have."""
     seeds = sorted(set(norms) & set(others))
     pairs = [(norms[seed], others[seed]) for seed in seeds]
-    for result in (result for pair in pairs for result in pair):
-        if len(seeds) > 1 and (result.arm, result.seed) not in resampled:
-            resampled[result.arm, result.seed] = _resample(result.confusions)
     found: list[Comparison] = []
     for figure in FIGURES if pairs else ():
         differences = np.array([getattr(norm, figure) - getattr(other, figure) for norm, other in pairs], np.float64)
         mean = float(differences.mean())
         over_seeds = over_groups = None
+        name, arm = pairs[0][1].set, pairs[0][1].arm
         if len(seeds) > 1:
             over_seeds = t_interval(differences)
-            curves = [resampled[NORM, s][figure] - resampled[others[s].arm, s][figure] for s in seeds]
+            curves = [resamples[name, NORM, s][figure] - resamples[name, arm, s][figure] for s in seeds]
             over_groups = percentile_interval(mean, np.mean(curves, axis=0))
-        which = (pairs[0][0].set, pairs[0][1].arm, figure)
-        found.append(Comparison(*which, len(seeds), mean, over_seeds, over_groups, verdict(over_seeds, over_groups)))
+        compared = (len(seeds), mean, over_seeds, over_groups, verdict(over_seeds, over_groups))
+        found.append(Comparison(name, arm, figure, *compared))
     return found
 
 
 def _resample(confusions: NDArray[np.float32]) -> Curves:
-    """Return both figures, (B,) float64, of 10,000 resamples of the groups: the same draws for equally many groups."""
+    """Return all figures, (B,) float64, of 10,000 resamples of the groups: the same draws for equally many groups."""
     groups, count, _ = confusions.shape
     flat = confusions.reshape(groups, count * count)
     chunks = [
@@ -207,10 +255,14 @@ def _resample(confusions: NDArray[np.float32]) -> Curves:
 
 
 def _figures(confusions: NDArray[np.float64]) -> Curves:
-    """Return macro-F1 and worst recall, (B,) each, of (B, K, K) confusions; classes without a sample count nowhere."""
+    """Return the figures, (B,) each, of (B, K, K) confusions; classes without a sample count nowhere."""
     counts, predicted = confusions.sum(axis=2), confusions.sum(axis=1)  # (B, K)
     right = np.diagonal(confusions, axis1=1, axis2=2)
     present = counts > 0
     f1s = np.where(present, 2 * right / np.maximum(counts + predicted, 1), 0.0)
     recalls = np.where(present, right / np.maximum(counts, 1), np.inf)
-    return {"macro_f1": f1s.sum(axis=1) / present.sum(axis=1), "worst_class_recall": recalls.min(axis=1)}
+    return {
+        "accuracy": right.sum(axis=1) / counts.sum(axis=1),
+        "macro_f1": f1s.sum(axis=1) / present.sum(axis=1),
+        "worst_class_recall": recalls.min(axis=1),
+    }

@@ -63,7 +63,7 @@ class BenchPlan:
         seeds: each a pair in every comparison.
         settings: that every arm starts from.
         jobs: processes; 0 runs all rows in this one.
-        overrides: texts that the settings were made with, for the command that repeats the tables.
+        named_arms, config, overrides: what arms and settings were made from, for the command that repeats the tables.
     """
 
     data: Path
@@ -74,6 +74,8 @@ class BenchPlan:
     seeds: tuple[int, ...]
     settings: RunSettings
     jobs: int = 1
+    named_arms: tuple[str, ...] = ()
+    config: Path | None = None
     overrides: tuple[str, ...] = ()
 
 

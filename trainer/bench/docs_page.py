@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.storage import read_bytes, write_atomic
-from trainer.bench.analysis import compare_arms, pool_folds
+from trainer.bench.analysis import compare_arms, pool_folds, reach_of, resample_groups
 from trainer.bench.bench import BenchPlan, LeftOut
 from trainer.bench.plot import plot_svg, traces_of
 from trainer.bench.row_record import HeldOut, RowFailure, RowRecord, load_held_out
@@ -36,8 +36,10 @@ def suite_tables(
     """
     arms = {arm.name for arm in plan.arms}
     results = pool_folds((row for row in rows if row.row.arm in arms), _sides(plan, rows))
+    resamples = resample_groups(results)
+    reached, compared = reach_of(results, resamples), compare_arms(results, resamples)
     names = [(one.arm, one.reason) for one in left_out]
-    return SuiteTables(plan.suite, _command(plan), results, compare_arms(results), names, failed)
+    return SuiteTables(plan.suite, _command(plan), results, reached, compared, names, failed)
 
 
 def write_page(page: Path, tables: SuiteTables) -> None:
@@ -83,4 +85,6 @@ def _sides(plan: BenchPlan, rows: Sequence[RowRecord]) -> dict[str, HeldOut]:
 
 def _command(plan: BenchPlan) -> str:
     words = ["sortloop-train bench DATA --out bench-out", f"--suite {plan.suite}", f"--sets {','.join(plan.sets)}"]
-    return " ".join([*words, f"--seeds {ranges_text(plan.seeds)}", *(f"--set {text}" for text in plan.overrides)])
+    words += [f"--arms {','.join(plan.named_arms)}"] if plan.named_arms else []
+    words += [f"--seeds {ranges_text(plan.seeds)}", *([f"--config {plan.config}"] if plan.config else [])]
+    return " ".join([*words, *(f"--set {text}" for text in plan.overrides)])

@@ -11,14 +11,18 @@ from typing import Final
 
 import numpy as np
 
-from trainer.bench.analysis import Comparison, Figure, SeedResult
+from trainer.bench.analysis import FIGURES, Comparison, Figure, Reach, SeedResult
 from trainer.bench.arms import ARMS, NORM
 from trainer.bench.row_record import RowFailure, RowRecord
 from trainer.intervals import Interval, t_interval
 
 __all__ = ["SuiteTables", "markdown", "signed"]
 
-_NAMES: Final[dict[Figure, str]] = {"macro_f1": "macro-F1", "worst_class_recall": "worst recall"}
+_NAMES: Final[dict[Figure, str]] = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "worst_class_recall": "worst recall",
+}
 _WORDS: Final = {"better": "**norm better**", "worse": "**norm worse**", "open": "open", "too few seeds": "1 seed"}
 
 
@@ -30,6 +34,7 @@ class SuiteTables:
         suite: which comparison.
         command: that repeats it.
         results: of every set, arm and seed.
+        reached: by every arm on every set.
         comparisons: the norm loop against every other arm.
         left_out: arms and why they are missing.
         failed: rows that did not come to an end.
@@ -39,6 +44,7 @@ class SuiteTables:
     suite: str
     command: str
     results: Sequence[SeedResult]
+    reached: Sequence[Reach]
     comparisons: Sequence[Comparison]
     left_out: Sequence[tuple[str, str]] = ()
     failed: Sequence[RowFailure] = ()
@@ -53,7 +59,7 @@ def markdown(tables: SuiteTables) -> str:
     parts += [_device(tables.results)]
     for name in dict.fromkeys(result.set for result in tables.results):
         own = [result for result in tables.results if result.set == name]
-        parts += [f"#### {name}", _reached(own)]
+        parts += [f"#### {name}", _cost(own), _reached([one for one in tables.reached if one.set == name])]
         if any(row.int8 is not None for result in own for row in result.rows):
             parts.append(_quantised(own))
         compared = [one for one in tables.comparisons if one.set == name]
@@ -87,7 +93,7 @@ def _by_arm(results: Sequence[SeedResult]) -> dict[str, list[SeedResult]]:
     return {name: [result for result in results if result.arm == name] for name in order}
 
 
-def _reached(results: Sequence[SeedResult]) -> str:
+def _cost(results: Sequence[SeedResult]) -> str:
     is_noisy = any(row.noise_in_pool is not None for result in results for row in result.rows)
     noise = ("wrong labels in training", "held back") if is_noisy else ()
     head = (
@@ -125,6 +131,15 @@ def _arm_row(arm: str, own: Sequence[SeedResult], *, is_noisy: bool) -> list[str
         f"{mean(lambda r: r.total(lambda row: row.cpu_s)):,.0f}",
         f"{max(row.peak_rss_mb for result in own for row in result.rows):,.0f}",
     ]
+
+
+def _reached(reached: Sequence[Reach]) -> str:
+    """Return each arm's means over the seeds with their intervals over the test groups."""
+    rows = [
+        [f"`{one.arm}`", str(one.seeds), *(_between(one.figures[figure]) for figure in FIGURES)]
+        for one in sorted(reached, key=lambda r: list(ARMS).index(r.arm))
+    ]
+    return _table(("arm", "seeds", *(f"{_NAMES[figure]}, 95 % over test groups" for figure in FIGURES)), rows)
 
 
 def _quantised(results: Sequence[SeedResult]) -> str:
@@ -236,6 +251,10 @@ def _spread(values: Sequence[float]) -> str:
     """Return mean and standard deviation over the seeds."""
     array = np.array(values, np.float64)
     return f"{array.mean():.4f}" + (f" ± {array.std(ddof=1):.4f}" if len(array) > 1 else "")
+
+
+def _between(interval: Interval) -> str:
+    return f"{interval.mean:.4f} ({interval.low:.4f} to {interval.high:.4f})"
 
 
 def _interval(interval: Interval | None) -> str:
