@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from trainer.acquire.containers import open_container, safe_name
 from trainer.acquire.manifest import ManifestRow, groups_on_both_sides, parse_manifest
-from trainer.acquire.sources import RefusedFile, SourceImage, is_class_name, open_source
+from trainer.acquire.sources import RefusedFile, SourceImage, open_source
 from trainer.errors import ImportFailedError
+from trainer.pool.class_names import is_class_name
 
 FILES = {"good/1.png": b"one", "good/2.jpg": b"two", "stone/1.BMP": b"three"}
 

@@ -4,6 +4,7 @@ import click
 
 from firmware_bridge.command_line import product_version, run_command_line
 from trainer.cli_bench import bench
+from trainer.cli_classify import classify
 from trainer.cli_demo import demo
 from trainer.cli_pool import pool
 from trainer.cli_retrain import retrain
@@ -22,7 +23,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, import_command, pool, run, evaluate, intake, retrain, explain, bench):
+for command in (demo, import_command, classify, pool, run, evaluate, intake, retrain, explain, bench):
     cli.add_command(command)
 
 

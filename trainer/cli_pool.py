@@ -1,4 +1,4 @@
-"""Commands about what a pool holds: show, relabel, withdraw, review. They parse, call, print."""
+"""Commands about what a pool holds: show, relabel, withdraw, review, name. They parse, call, print."""
 
 from pathlib import Path
 
@@ -89,6 +89,25 @@ def review(
     with Pool.open(pool_path) as opened:
         report = apply_review(opened, review_list, stamp)
     print_result(report, review_text(report), as_json=as_json)
+
+
+@pool.command(epilog="Example: sortloop-train pool name beans.pool beans-sets/clusters.csv --who ann")
+@click.argument("pool_path", metavar="POOL", type=_existing)
+@click.argument("clusters", metavar="CLUSTERS.csv", type=_existing)
+@click.option("--who", required=True, help="Who named them.")
+@common_options
+def name(pool_path: Path, clusters: Path, who: str, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Give the sets that classify found their classes, as a filled-in list says; all of it or nothing."""
+    from trainer.command_text import naming_text  # noqa: PLC0415
+    from trainer.pool.decisions import Stamp  # noqa: PLC0415
+    from trainer.pool.naming import name_clusters  # noqa: PLC0415
+    from trainer.pool.pool import Pool  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    stamp = Stamp(who, f"list of sets {clusters.name}", SystemClock().utc_now().isoformat())
+    with Pool.open(pool_path) as opened:
+        report = name_clusters(opened, clusters, stamp)
+    print_result(report, naming_text(report), as_json=as_json)
 
 
 def _decide(pool_path: Path, sample: str, decision: str, words: tuple[str, str, bool], *, as_json: bool) -> None:

@@ -38,6 +38,9 @@ _new = click.Path(path_type=Path)
     help="What the draw goes by; decided once for a pool (docs/norms.md).  [default: weighted_mean]",
 )
 @click.option("--norm-weights", default="", help="Weight of each channel, 0 to 127, with commas; all 1 if left out.")
+@click.option(
+    "--unlabelled", is_flag=True, help="Folders name no classes: the samples wait for classify and a person's names."
+)
 @click.option("--norm-centre", type=click.IntRange(0, 126), default=0, help="Extra weight of the crop's middle.")
 @common_options
 def import_command(
@@ -49,6 +52,7 @@ def import_command(
     norm_weights: str,
     norm_centre: int,
     *,
+    unlabelled: bool,
     as_json: bool,
     verbose: int,
     quiet: bool,
@@ -64,7 +68,7 @@ def import_command(
     spec = None
     if norm or norm_weights or norm_centre:
         spec = NormSpec(norm or "weighted_mean", _weights(norm_weights), norm_centre)
-    options = ImportOptions(mask=mask, norm=spec, most_side_px=side)
+    options = ImportOptions(mask=mask, norm=spec, most_side_px=side, is_unlabelled=unlabelled)
     with Pool.open(pool_path, create=True) as pool, TerminalProgress(quiet=quiet or as_json) as progress:
         report = import_samples(source, pool, options, SystemClock(), progress)
     print_result(report, import_text(report), as_json=as_json)

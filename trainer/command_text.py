@@ -1,15 +1,29 @@
 """Results as plain text tables for a terminal. Pure."""
 
+from pathlib import Path
+
+from trainer.acquire.classify import ClassifyReport
 from trainer.acquire.intake import IntakeReport
 from trainer.judge.evaluate import EvaluateReport
 from trainer.loop.explain import ExplainReport, RoundVerdict
 from trainer.loop.retrain import RetrainReport
 from trainer.loop.run_record import RunReport
 from trainer.pool.decisions import ReviewReport
+from trainer.pool.naming import NamingReport
 from trainer.pool.samples import PoolReport
 from trainer.text_table import table_text
 
-__all__ = ["evaluate_text", "explain_text", "intake_text", "pool_text", "retrain_text", "review_text", "run_text"]
+__all__ = [
+    "classify_text",
+    "evaluate_text",
+    "explain_text",
+    "intake_text",
+    "naming_text",
+    "pool_text",
+    "retrain_text",
+    "review_text",
+    "run_text",
+]
 
 
 def run_text(report: RunReport) -> str:
@@ -127,6 +141,18 @@ def review_text(report: ReviewReport) -> str:
     """Return what was decided for people."""
     counts = f"kept {report.kept}, relabelled {report.relabelled}, withdrawn {report.withdrawn}, later {report.later}"
     return f"{counts}\ndigest {report.digest}"
+
+
+def classify_text(report: ClassifyReport, page: Path) -> str:
+    """Return what classify found for people, and what to do next."""
+    sets = "\n".join(f"{name} {size}" for name, size in report.sets.items())
+    return f"{sets}\nlook at {page}, write classes into {page.with_name('clusters.csv')}, then call pool name"
+
+
+def naming_text(report: NamingReport) -> str:
+    """Return what was named for people."""
+    named = ", ".join(f"{name} {count}" for name, count in report.named.items()) or "nothing"
+    return f"named {named}; withdrawn {report.withdrawn}, later {report.later}\ndigest {report.digest}"
 
 
 def _figures(what: str, macro_f1: float, worst_class_recall: float) -> str:

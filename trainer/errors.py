@@ -6,6 +6,7 @@ ProductError
     ├── ImportFailedError       5  a source of samples cannot be used; the pool is unchanged
     ├── PoolError               5  the pool file is missing, damaged, locked or of another version
     ├── LeakError               5  one group lies on two sides of the split
+    ├── UnnamedClassesError     5  samples have no class yet: a person must name what `classify` found
     ├── NotEnoughClassesError   5  a model needs samples of at least two classes, and of two groups to be judged
     ├── ResumeError             5  a run cannot go on from where it stopped
     ├── TrainingError           5  training cannot go on: the loss is not a number
@@ -28,6 +29,7 @@ __all__ = [
     "SettingsError",
     "TrainerError",
     "TrainingError",
+    "UnnamedClassesError",
 ]
 
 
@@ -61,6 +63,13 @@ class LeakError(TrainerError):
 
     exit_code: ClassVar[int] = 5
     remedy: ClassVar[str] = "Import the sources into a new pool: an import leaves such samples out and names them."
+
+
+class UnnamedClassesError(TrainerError):
+    """Samples have no class yet, so that nothing can be right or wrong about them."""
+
+    exit_code: ClassVar[int] = 5
+    remedy: ClassVar[str] = "Name the sets: sortloop-train classify, then pool name; docs/classify.md shows how."
 
 
 class NotEnoughClassesError(TrainerError):

@@ -24,6 +24,7 @@ from trainer.acquire.import_report import USABLE_OUTCOMES, ImportReport, ImportT
 from trainer.acquire.sample_pictures import Unusable, read_picture
 from trainer.acquire.sources import RefusedFile, Source, open_source
 from trainer.errors import ImportFailedError, SettingsError
+from trainer.pool.class_names import UNNAMED, is_provisional
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool import Pool
 from trainer.pool.samples import NewSample
@@ -39,6 +40,7 @@ class ImportOptions:
         mask: how objects are found, for the first import into a pool; later ones must say "auto" or the same.
         norm: channel weights, for the first import; None weighs all channels alike, later on as in the pool.
         most_side_px: limit of the crops' side, for the first import; later ones cut as the pool's crops are cut.
+        is_unlabelled: folders name no classes; the samples are `unnamed` until a person names them.
         who: who vouches for the labels.
     """
 
@@ -46,6 +48,7 @@ class ImportOptions:
     norm: NormSpec | None = None
     who: str = "import"
     most_side_px: int = MOST_SIDE_PX
+    is_unlabelled: bool = False
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -78,7 +81,7 @@ def import_samples(
         pool, once for later ones. Memory: about 1 kB a sample, and packed crops up to 256 MiB, then on disk.
     """
     utc = clock.utc_now().isoformat()
-    with open_source(source) as files, pool.transaction(), BlobSpool() as spool:
+    with open_source(source, is_unlabelled=options.is_unlabelled) as files, pool.transaction(), BlobSpool() as spool:
         tally = ImportTally(str(source), utc, len(files))
         data_set, evidence = _settle_data_set(source, files, pool, options, progress)
         batch = cut_files(files, data_set, spool, tally, progress)
@@ -187,6 +190,10 @@ class _Store:
         added = self.pool.add_sample(self._sample(file, side))
         if added.stored is None:
             return _Told(file, "added")
+        if added.outcome == "duplicate" and is_provisional(added.stored.class_name) and file.class_name != UNNAMED:
+            return _Told(
+                file, "duplicate", f"same picture as {added.stored.source}, which had no class: now {file.class_name}"
+            )
         if added.outcome == "duplicate":
             return _Told(file, "duplicate", f"same picture as {added.stored.source}, which the pool holds")
         return _Told(

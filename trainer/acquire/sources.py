@@ -9,7 +9,6 @@ Place(class_name='good', split='train')
 """
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,14 +22,10 @@ from trainer.acquire.datumaro import annotation_files, read_annotations
 from trainer.acquire.import_report import Notice, Outcome
 from trainer.acquire.manifest import MANIFEST_NAME, SPLIT_NAMES, ManifestRow, decode_manifest, groups_on_both_sides
 from trainer.errors import ImportFailedError
+from trainer.pool.class_names import UNNAMED, is_class_name
 
-__all__ = ["Place", "RefusedFile", "Source", "SourceImage", "SourceNotice", "is_class_name", "layout_of", "open_source"]
+__all__ = ["Place", "RefusedFile", "Source", "SourceImage", "SourceNotice", "layout_of", "open_source"]
 
-# Latin letters and digits, and the letters of Chinese, Japanese and Korean; a leading dot or dash is taken for a
-# hidden file or an option.
-_CLASS_NAME: Final = re.compile(
-    r"(?![.-])[A-Za-z0-9_.\-\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]{1,64}"
-)
 _OTHER_PICTURES: Final = frozenset(
     {".tif", ".tiff", ".webp", ".gif", ".heic", ".heif", ".avif", ".jp2", ".dng", ".raw", ".ppm", ".pgm", ".pbm"}
 )
@@ -90,14 +85,23 @@ class Place:
 class Source:
     """An open source; iterating gives every file once, in sorted order, and may be repeated.
 
+    Args:
+        container: the files.
+        manifest: what is stated about them, None for none.
+        strip_wrapper: see `layout_of`.
+        is_unlabelled: no folder and no manifest names a class: everything is `unnamed`.
+
     Attributes:
         validated_classes: classes with validation samples in the manifest, also those of other tars, or the folders.
         leaking_groups: groups whose manifest rows, also those of other tars, lie both in test and outside it.
         notices: manifest rows without their file, and class folders without a picture.
     """
 
-    def __init__(self, container: Container, manifest: "_Manifest | None", *, strip_wrapper: bool) -> None:
+    def __init__(
+        self, container: Container, manifest: "_Manifest | None", *, strip_wrapper: bool, is_unlabelled: bool = False
+    ) -> None:
         self._container = container
+        self._is_unlabelled = is_unlabelled
         self._manifest = manifest
         own = frozenset[str]() if manifest is None else manifest.files
         self._members = [member for member in container.members if member.name not in own]
@@ -155,14 +159,14 @@ class Source:
     def _stated(self, member: Member) -> tuple[str, str | None, ManifestRow | None]:
         """Return class name ("" for none), split and row of a member."""
         row = None if self._manifest is None else self._manifest.row_of(member.name)
-        if row is not None:
-            return _normal(row.class_name), row.split, row
         place = self._place(member.name)
-        return place.class_name, place.split, None
+        stated = place.class_name if row is None else _normal(row.class_name)
+        return UNNAMED if self._is_unlabelled else stated, place.split if row is None else row.split, row
 
     def _validated(self) -> Iterator[str]:
         if self._manifest is not None:
-            yield from (_normal(row.class_name) for row in self._manifest.rows.values() if row.split == "validation")
+            rows = (row for row in self._manifest.rows.values() if row.split == "validation")
+            yield from (UNNAMED if self._is_unlabelled else _normal(row.class_name) for row in rows)
         for member in self._members:
             class_name, split, _ = self._stated(member)
             if split == "validation":
@@ -178,7 +182,7 @@ class Source:
                 yield SourceNotice(file, "missing", f"{self._manifest.name} lists it, but there is no such file")
 
     def _empty_classes(self, images: Sequence[str]) -> Iterator[SourceNotice]:
-        if self._manifest is not None:
+        if self._manifest is not None or self._is_unlabelled:
             return
         filled = {self._place(name).class_name for name in images}
         for folder in self._container.folders:
@@ -209,11 +213,12 @@ class _Manifest:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path, *, is_unlabelled: bool = False) -> Iterator[Source]:
     """Open a source; a context manager.
 
     Args:
         path: a folder of class folders (or of split folders of class folders), a tar of one, or a manifest (`.csv`).
+        is_unlabelled: class folders and the manifest's classes say nothing: all samples are `unnamed`.
 
     Raises:
         ImportFailedError: the path does not exist, is none of these or is damaged; a manifest is wrong, or names no
@@ -222,19 +227,11 @@ def open_source(path: Path) -> Iterator[Source]:
     if path.suffix.lower() == ".csv":
         rows = decode_manifest(_read(path), str(path))
         manifest = _Manifest(path.name, rows, is_whole=True, files=frozenset({path.name}))
-        yield Source(listed_files(path.parent, rows), manifest, strip_wrapper=False)
+        yield Source(listed_files(path.parent, rows), manifest, strip_wrapper=False, is_unlabelled=is_unlabelled)
         return
     with open_container(path) as container:
-        yield Source(container, _find_manifest(path, container), strip_wrapper=not path.is_dir())
-
-
-def is_class_name(name: str) -> bool:
-    """Return whether a name can name a class: 1 to 64 letters, digits, `_`, `.` and `-`, no leading dot or dash.
-
-    >>> is_class_name("full_black"), is_class_name("破碎"), is_class_name("a/b")
-    (True, True, False)
-    """
-    return _CLASS_NAME.fullmatch(name) is not None
+        found = _find_manifest(path, container)
+        yield Source(container, found, strip_wrapper=not path.is_dir(), is_unlabelled=is_unlabelled)
 
 
 def layout_of(images: Collection[str], *, strip_wrapper: bool) -> Callable[[str], Place]:

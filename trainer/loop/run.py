@@ -36,6 +36,7 @@ from trainer.loop.run_key import INPUTS_FILE, RunInputs, differences, load_input
 from trainer.loop.ship import calibrate, final_fit, lineage_of, quantise, test_once
 from trainer.loop.state import LoopState
 from trainer.loop.timing import save_timing
+from trainer.pool.class_names import check_named
 from trainer.pool.data_set import DataSet
 from trainer.pool.ledger import Ledger
 from trainer.pool.pool import Pool
@@ -98,6 +99,7 @@ def run(pool: Pool, plan: RunPlan, clock: Clock, progress: Progress) -> RunResul
             run on this pool.
         SettingsError: take_new without a base, or an action for a class that the pool does not have.
         PoolError: the pool is empty or cannot be written.
+        UnnamedClassesError: samples have no class yet.
         LeakError: a group lies on two sides of the split.
         NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
         TrainingError: the loss is no longer a number.
@@ -148,12 +150,14 @@ def load_samples(pool: Pool) -> RunSamples:
 
     Raises:
         PoolError: the pool is empty or cannot be read.
+        UnnamedClassesError: samples have no class yet.
         LeakError: a group lies on two sides of the split.
         NotEnoughClassesError: fewer than two classes have training samples, or all samples are of one group.
     """
     data_set = pool.data_set()
     if data_set is None:
         raise PoolError(f"pool {pool.path} is empty: import samples first")
+    check_named(pool.class_names())
     table = pool.load(("train", "validation"), origins=_RUN_ORIGINS)
     test = pool.load(("test",), origins=_RUN_ORIGINS)
     check_no_leak(table, test, pool.load(("train", "validation", "test"), origins=("audit",)))

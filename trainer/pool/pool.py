@@ -25,6 +25,7 @@ from edge_runtime.crop import unpack_crop
 from edge_runtime.errors import CropError
 from edge_runtime.norm import norm_q16
 from trainer.errors import PoolError, SettingsError
+from trainer.pool.class_names import is_provisional
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool_schema import prepare
 from trainer.pool.sample_table import CropRoom, SampleTable, read_table
@@ -155,7 +156,8 @@ class Pool:
         """Add one sample, unless its content is known.
 
         Returns:
-            "added"; "duplicate" when the content is known under this label; "conflict" when it is known under another
+            "added"; "duplicate" when the content is known under this label, when the sample comes without a label, or
+            when the stored one has none yet and takes this one; "conflict" when it is known under another
             one: then the stored sample keeps both labels in its history, is named by the first of them in the
             alphabet, and is no longer used for training. A withdrawn sample stays withdrawn.
 
@@ -168,6 +170,11 @@ class Pool:
                 self._insert(sample)
                 self._note(sample, "import" if sample.origin == "import" else "intake")
                 return Added("added", None)
+            if is_provisional(sample.class_name):
+                return Added("duplicate", stored)
+            if is_provisional(stored.class_name) and stored.state == "active":
+                self.relabel(sample.sample_id, sample.class_name, who=sample.who, why=sample.why, utc=sample.utc)
+                return Added("duplicate", stored)
             if sample.class_name in self.labels(sample.sample_id):
                 return Added("conflict" if stored.state == "conflict" else "duplicate", stored)
             self._note(sample, "conflict")

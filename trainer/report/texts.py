@@ -246,6 +246,27 @@ class Say:
     unlearnt_heading = Phrase("The machine's mistakes that are still wrong", "机器误判中仍判错的样本")
     nothing_here = Phrase("None.", "无。")
 
+    sheet_title = Phrase("Sets without a name", "待命名的样本组")
+    sheet_lead = Phrase(
+        "{samples} samples have no class yet. They were sorted into {sets} sets that look alike. The sets are guesses: "
+        "a person decides what each of them is.",
+        "有 {samples} 个样本还没有类别，已按外观相似程度分成 {sets} 组。分组只是推测，每组是什么由人来决定。",
+    )
+    sheet_step_look = Phrase(
+        "Look at each set: the typical ones say what it is, the odd ones what got mixed in.",
+        "逐组查看：典型样本说明这一组是什么，边缘样本显示混入了什么。",
+    )
+    sheet_step_fill = Phrase(
+        "Write a class into the column class of clusters.csv. The same class for several sets joins them; - takes a "
+        "set out of use; an empty line waits.",
+        "在 clusters.csv 的 class 列填写类别。几组填同一类别即合并；填 - 表示停用该组；留空则暂不处理。",
+    )
+    sheet_step_run = Phrase("Then call", "然后运行")
+    sheet_size = Phrase("{count} samples, {share}", "{count} 个样本，占 {share}")
+    sheet_typical = Phrase("typical", "典型")
+    sheet_odd = Phrase("odd", "边缘")
+    sheet_rest = Phrase("in no set", "未成组")
+
     settings_heading = Phrase("Settings and lineage", "设置与来历")
     draw_lineage = Phrase(
         "m = {m} samples a class and round: a = {a} at or above the mean, b = {b} below",
