@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from trainer.bench.arms import ARMS, SUITES, arm_settings, find_arms, why_unavailable
 from trainer.bench.bench import choose_arms, find_sets
-from trainer.bench.row_record import RowFailure, load_record, row_key, save_record
-from trainer.bench.row_run import matched_settings
+from trainer.bench.row_record import RoundPoint, RowFailure, load_record, row_key, save_record
+from trainer.bench.row_run import final_fits, matched_settings
 from trainer.bench.work_plan import SetFacts, parse_seeds, ranges_text, rows_of, with_norm
 from trainer.bench.workers import WorkQueue, failure_path, run_here, run_in_workers
 from trainer.errors import ImportFailedError, SettingsError, TrainingError
@@ -120,6 +120,24 @@ def test_matched_steps_are_those_of_the_norm_loop(tmp_path: Path) -> None:
     assert matched is not None and share is not None
     assert matched_settings(matched).fit.final_steps == 100
     assert matched_settings(share).fit.final_steps == 400  # 20 of 100 samples: a fifth of 2,000 steps
+
+
+def test_out_of_fold_a_step_of_every_fit_counts_once(tmp_path: Path) -> None:
+    """Six fits a round but two in the end, so that the sum of all steps divided by six would be too few."""
+    points = tuple(RoundPoint(20, visits, 0.9, 0.9, 0.8) for visits in (6 * 50 * 32, 6 * 100 * 32))
+    norm = msgspec.structs.replace(made_row(), fits=6, steps=6 * 100 + 2 * 2000, points=points)
+    matched = WorkQueue([made_job(tmp_path, "full_matched")], [norm]).next()
+    assert matched is not None
+    assert matched_settings(matched).fit.final_steps == 100 + 2000
+
+
+@pytest.mark.parametrize(
+    ("fits", "folds", "shipped", "steps"),
+    [(1, 5, "final", 70), (1, 5, "round", 80), (6, 5, "final", 420), (6, 1, "final", 140), (6, 1, "round", 200)],
+)
+def test_steps_after_the_rounds_are_those_that_were_taken(fits: int, folds: int, shipped: str, steps: int) -> None:
+    fit = FitSettings(steps=10, final_steps=70, final_folds=folds)
+    assert sum(final_fits(fit, fits, shipped)) == steps
 
 
 def test_a_row_whose_basis_failed_says_so(tmp_path: Path) -> None:

@@ -38,9 +38,18 @@ from trainer.pool.pool import Pool
 from trainer.pool.round_record import RoundRecord
 from trainer.pool.sample_table import SampleTable
 from trainer.settings import RunSettings
-from trainer.train.fit import use_threads
+from trainer.train.fit import FitSettings, use_threads
 
-__all__ = ["NOTHING_LEARNT", "Cost", "RowJob", "clear_work", "held_out_path", "matched_settings", "run_row"]
+__all__ = [
+    "NOTHING_LEARNT",
+    "Cost",
+    "RowJob",
+    "clear_work",
+    "final_fits",
+    "held_out_path",
+    "matched_settings",
+    "run_row",
+]
 
 _KIB_PER_MIB: Final = 1024
 
@@ -190,7 +199,7 @@ def _record(job: RowJob, trained: _Trained, wrong: set[str]) -> RowRecord:
     scores = _scores(trained.folder / MODEL_FOLDER / MODEL_FILE, test, crop)
     predicted = scores.argmax(axis=1).astype(np.int64)
     inputs, fits, is_noisy = load_inputs(trained.folder), _fits(trained), job.row.variant == "noise"
-    last = _final_steps(trained) * fits
+    last = sum(final_fits(trained.settings.fit, fits, result.fit))
     return RowRecord(
         key=job.key,
         row=job.row,
@@ -233,10 +242,20 @@ def matched_settings(job: RowJob) -> RunSettings:
     if not (arm.matched or arm.share_of_steps):
         return job.settings
     norm = _norm_of(job)
-    steps = (
-        norm.steps // norm.fits if arm.matched else round(fit.final_steps * norm.training_samples / norm.pool_samples)
-    )
+    steps = _steps_of_one_fit(norm, fit) if arm.matched else round(fit.final_steps * _share_learnt(norm))
     return msgspec.structs.replace(job.settings, fit=msgspec.structs.replace(fit, final_steps=max(1, steps)))
+
+
+def final_fits(fit: FitSettings, fits: int, shipped: str) -> tuple[int, ...]:
+    """Return the optimiser steps of every fit after the rounds.
+
+    Args:
+        fit: of the row.
+        fits: that stand for one in a round: six where samples are judged out of fold, of which the end may judge fewer.
+        shipped: "final", or "round": then a round's fits come again, since the longer ones were worse.
+    """
+    longer = (fit.final_steps,) * (1 + fit.final_folds if fits > 1 else 1)
+    return longer + (fit.steps,) * fits if shipped == "round" else longer
 
 
 def _norm_of(job: RowJob) -> RowRecord:
@@ -262,10 +281,16 @@ def _fits(trained: _Trained) -> int:
     return max(1, trained.result.rounds[-1].steps // trained.settings.fit.steps)
 
 
-def _final_steps(trained: _Trained) -> int:
-    """Return the optimiser steps of one fit after the rounds: a round's fit again where the longer one was worse."""
-    fit = trained.settings.fit
-    return fit.final_steps + (fit.steps if trained.result.fit == "round" else 0)
+def _steps_of_one_fit(norm: RowRecord, fit: FitSettings) -> int:
+    """Return the steps that one fit of the loop took in each round and in the end."""
+    if norm.fits == 1:
+        return norm.steps
+    rounds = norm.points[-1].visits // (fit.batch * norm.fits)
+    return rounds + fit.final_steps + (fit.steps if norm.fit == "round" else 0)
+
+
+def _share_learnt(norm: RowRecord) -> float:
+    return norm.training_samples / norm.pool_samples
 
 
 def _scores(path: Path, test: SampleTable, crop: CropSpec) -> NDArray[np.float32]:
