@@ -201,7 +201,7 @@ def test_a_turned_crop_looks_alike() -> None:
     crop = np.zeros((32, 32, 3), np.uint8)
     cv2.ellipse(crop, (16, 16), (6, 11), 0, 0, 360, (40, 90, 160), -1)
     both = look_features(np.stack((crop, np.rot90(crop))))
-    np.testing.assert_allclose(both[0], both[1], atol=0.02)
+    assert np.abs(both[0] - both[1]).max() < 0.02
 
 
 def test_a_family_counts_the_same_however_many_columns_it_has() -> None:
