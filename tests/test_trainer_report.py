@@ -3,7 +3,8 @@
 import base64
 import re
 import shutil
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +31,14 @@ from trainer.loop.run import RunPlan, run
 from trainer.pool.data_set import DataSet
 from trainer.pool.pool import NewSample, Pool
 from trainer.pool.round_record import RoundRecord
+from trainer.pool.sample_table import empty_table
 from trainer.pool.samples import sample_id
+from trainer.report.mix_ups import find_mix_ups
 from trainer.report.report_charts import imbalance, norm_figures, round_figures
 from trainer.report.report_page import crop_uri
 from trainer.report.report_story import RunStory, read_story, sides_of_draw
 from trainer.report.run_report import write_report
+from trainer.report.svg import heat_map
 from trainer.report.texts import Phrase
 from trainer.settings import RunSettings, StopSettings
 from trainer.train.fit import FitSettings
@@ -127,7 +131,9 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(finished: Finished, 
 
 def test_the_page_needs_no_script_network_or_other_file(page: str) -> None:
     assert re.findall(r"<(script|link|iframe)\b", page) == []
-    assert set(re.findall(r'\b(?:src|href)="(.{10})', page)) == {"data:image"}
+    assert set(re.findall(r'\bsrc="(.{10})', page)) == {"data:image"}
+    anchors = set(re.findall(r'\bid="([^"]+)"', page))
+    assert {target[1:] for target in re.findall(r'\bhref="([^"]+)"', page)} <= anchors  # within the page alone
     assert set(re.findall(r"https?://[^\"\s]+", page)) == {"http://www.w3.org/2000/svg"}
     assert "url(" not in page
     assert "@import" not in page
@@ -287,3 +293,42 @@ def test_a_crop_becomes_a_picture_whatever_its_channels(channels: int) -> None:
     shown = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     expected = pixels[:, :, :3] if channels >= 3 else pixels[:, :, 0]
     assert np.array_equal(np.asarray(shown), expected)
+
+
+def test_every_mistake_of_the_matrices_leads_to_its_samples(finished: Finished, page: str) -> None:
+    """The cells hold counts of the run's own record; the pictures are of what the shipped model says here."""
+    for prefix, figures in (("validation", finished.result.validation), ("test", finished.result.test)):
+        assert figures is not None
+        counts = np.array(figures.confusion)
+        cells = [(int(t), int(s)) for t, s in np.argwhere(counts) if t != s]
+        assert len(re.findall(rf'id="{prefix}-\d+-\d+"', page)) == len(cells)
+        for true_id, said_id in cells:
+            assert page.count(f'<a href="#{prefix}-{true_id}-{said_id}">') == 1
+            row = (
+                page.split(f'id="{prefix}-{true_id}-{said_id}"')[1]
+                .split('<div class="strip"', maxsplit=1)[0]
+                .split("</details>", maxsplit=1)[0]
+            )
+            assert row.count("<img") == min(6, int(counts[true_id, said_id]))
+
+
+def test_a_matrix_of_samples_that_the_model_learnt_from_has_no_links() -> None:
+    assert "<a " not in heat_map(Phrase("x", "x"), [Phrase("a", "a"), Phrase("b", "b")], np.ones((2, 2), np.int64))
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=120))
+def test_mix_ups_are_the_fullest_cells_off_the_diagonal(judged: list[tuple[int, int]]) -> None:
+    names = [Phrase(str(at), str(at)) for at in range(9)]
+    table = replace(
+        empty_table(tuple(str(at) for at in range(9)), side_px=16, channels=1),
+        ids=tuple(f"{at:064x}" for at in range(len(judged))),
+        class_ids=np.array([true for true, _ in judged], np.int64),
+        pixels=np.zeros((len(judged), 16, 16, 1), np.uint8),
+        sources=("x.png",) * len(judged),
+    )
+    found = find_mix_ups(table, np.array([said for _, said in judged], np.int64), names, "t")
+    wrong = Counter(pair for pair in judged if pair[0] != pair[1])
+    sizes = [len(strip.crops) + strip.more for strip in found.strips]
+    assert sizes == sorted(wrong.values(), reverse=True)[:40]
+    assert sizes == [wrong[cell] for cell in found.anchors]
+    assert all(len(strip.crops) <= 6 for strip in found.strips)

@@ -20,9 +20,9 @@ from trainer.pool.ledger import HeldBack, Ledger, RoundResult, training_ids
 from trainer.pool.pool import Pool
 from trainer.pool.sample_table import SampleTable
 
-__all__ = ["Draw", "RunStory", "read_story", "sides_of_draw"]
+__all__ = ["RUN_ORIGINS", "Draw", "RunStory", "read_story", "sides_of_draw"]
 
-_RUN_ORIGINS: Final = ("import", "residual")  # the audit slice measures machines and is never part of a run
+RUN_ORIGINS: Final = ("import", "residual")  # the audit slice measures machines and is never part of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def read_story(pool: Pool, result: RunResult) -> RunStory:
             f"pool {pool.path} was changed since run {result.run_key[:12]}: its report can only be written from the "
             "pool as it was"
         )
-    table = pool.load(("train", "validation"), origins=_RUN_ORIGINS)
+    table = pool.load(("train", "validation"), origins=RUN_ORIGINS)
     ledger = Ledger(
         pool, result.run_key, msgspec.json.encode(inputs).decode(), sample_ids=table.ids, classes=table.classes
     )

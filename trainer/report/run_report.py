@@ -3,7 +3,7 @@
 It says what the run came to and shows why. The same run key gives the same bytes: wall times are in timing.json.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ModelFolderError
-from edge_runtime.model import CARD_FILE
+from edge_runtime.model import CARD_FILE, MODEL_FILE, Classifier
 from edge_runtime.norm import Q16_ONE
 from edge_runtime.schemas import ModelCard
 from edge_runtime.storage import read_bytes, write_atomic
@@ -22,9 +22,11 @@ from trainer.loop.rounds import StopReason
 from trainer.metrics import score_confusion
 from trainer.pool.pool import Pool
 from trainer.pool.round_record import RoundRecord
+from trainer.pool.sample_table import SampleTable
+from trainer.report.mix_ups import NO_MIX_UPS, find_mix_ups
 from trainer.report.report_charts import Figure, norm_figures, round_figures
 from trainer.report.report_page import count_text, crop_uri, ratio_text, render_page, share_text
-from trainer.report.report_story import RunStory, read_story
+from trainer.report.report_story import RUN_ORIGINS, RunStory, read_story
 from trainer.report.strips import Crop, Strip
 from trainer.report.svg import heat_map
 from trainer.report.texts import Language, Phrase, Say
@@ -69,6 +71,17 @@ class _ClassRow:
 
 
 @dataclass(frozen=True, slots=True)
+class _Matrix:
+    """A confusion matrix, and its samples with what the shipped model says; None where it has learnt from them."""
+
+    heading: Phrase
+    mix_ups_heading: Phrase
+    prefix: str
+    figures: ShippedFigures
+    judged: tuple[SampleTable, NDArray[np.int64]] | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Page:
     """Everything the template shows."""
 
@@ -82,6 +95,7 @@ class _Page:
     classes_text: Phrase
     classes: tuple[_ClassRow, ...]
     confusions: tuple[Figure, ...]
+    mix_ups: tuple[tuple[Phrase, tuple[Strip, ...]], ...]
     drawn: tuple[Strip, ...]
     wrong_heading: Phrase
     wrong: tuple[Strip, ...]
@@ -114,8 +128,11 @@ def write_report(pool: Pool, result: RunResult, folder: Path, *, language: Langu
     """
     card = _read_card(folder / MODEL_FOLDER / CARD_FILE)
     story = read_story(pool, result)
+    matrices = _matrices(
+        pool, result, story, Classifier(read_bytes(folder / MODEL_FOLDER / MODEL_FILE), card.crop, len(card.classes))
+    )
     path = folder / REPORT_FILE
-    write_atomic(path, render_page("run.html.j2", _make_page(result, story, card), language))
+    write_atomic(path, render_page("run.html.j2", _make_page(result, story, card, matrices), language))
     return path
 
 
@@ -126,10 +143,29 @@ def _read_card(path: Path) -> ModelCard:
         raise ModelFolderError(f"{path} is damaged: {error}") from error
 
 
-def _make_page(result: RunResult, story: RunStory, card: ModelCard) -> _Page:
+def _matrices(pool: Pool, result: RunResult, story: RunStory, shipped: Classifier) -> tuple[_Matrix, ...]:
+    """Return what the shipped model was judged on; where that is no sample it has learnt from, with what it says."""
+    own = np.array([split == "validation" for split in story.table.splits], np.bool_)
+    blind = _ask(shipped, story.table.take(np.flatnonzero(own))) if result.validated_on == "split" else None
+    matrices = (_Matrix(Say.confusion_validation, Say.mix_ups_validation, "validation", result.validation, blind),)
+    if result.test is None:
+        return matrices
+    told = _ask(shipped, pool.load(("test",), origins=RUN_ORIGINS))
+    return (*matrices, _Matrix(Say.confusion_test, Say.mix_ups_test, "test", result.test, told))
+
+
+def _ask(shipped: Classifier, table: SampleTable) -> tuple[SampleTable, NDArray[np.int64]]:
+    return table, shipped.scores(table.pixels).argmax(axis=1).astype(np.int64)
+
+
+def _make_page(result: RunResult, story: RunStory, card: ModelCard, matrices: tuple[_Matrix, ...]) -> _Page:
     names = {name: Phrase(card.display_names[name].en, card.display_names[name].zh_cn) for name in result.classes}
     ordered = tuple(names.values())
     best = result.best_round
+    mix_ups = [
+        (one, find_mix_ups(*one.judged, ordered, one.prefix) if one.judged is not None else NO_MIX_UPS)
+        for one in matrices
+    ]
     return _Page(
         lead=_lead(result, story),
         tiles=_tiles(result, names),
@@ -140,7 +176,8 @@ def _make_page(result: RunResult, story: RunStory, card: ModelCard) -> _Page:
         norms=norm_figures(story, ordered),
         classes_text=Say.classes_text.filled(best=best),
         classes=_class_rows(result, names),
-        confusions=_confusions(result, ordered),
+        confusions=tuple(_confusion(one, ordered, found.anchors) for one, found in mix_ups),
+        mix_ups=tuple((one.mix_ups_heading, found.strips) for one, found in mix_ups if found.strips),
         drawn=_drawn_strips(story, ordered),
         wrong_heading=Say.still_wrong.filled(best=best),
         is_watched=result.noise_share is not None,
@@ -202,13 +239,9 @@ def _class_rows(result: RunResult, names: dict[str, Phrase]) -> tuple[_ClassRow,
     )
 
 
-def _confusions(result: RunResult, names: Sequence[Phrase]) -> tuple[Figure, ...]:
-    shown = [(Say.confusion_validation, result.validation)]
-    if result.test is not None:
-        shown.append((Say.confusion_test, result.test))
-    return tuple(
-        Figure(heading, heat_map(heading, names, np.array(figures.confusion, np.int64))) for heading, figures in shown
-    )
+def _confusion(matrix: _Matrix, names: Sequence[Phrase], anchors: Mapping[tuple[int, int], str]) -> Figure:
+    counts = np.array(matrix.figures.confusion, np.int64)
+    return Figure(matrix.heading, heat_map(matrix.heading, names, counts, anchors))
 
 
 def _drawn_strips(story: RunStory, names: Sequence[Phrase]) -> tuple[Strip, ...]:

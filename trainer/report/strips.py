@@ -9,7 +9,7 @@ __all__ = ["Crop", "Strip"]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A picture, its line below, and its tooltip; `side` is "above", "below" or ""."""
+    """A picture, its line below, and its tooltip; `side` is "above", "below", "plain" (no arrow) or ""."""
 
     uri: str
     caption: Phrase
@@ -19,8 +19,9 @@ class Crop:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Some crops of one class, and how many more there are."""
+    """Some crops of one class, how many more there are, and the anchor that links lead to, "" for none."""
 
     name: Phrase
     crops: tuple[Crop, ...]
     more: int
+    anchor: str = ""

@@ -7,10 +7,11 @@ comes in leaves escaped.
 140.0
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,13 +199,19 @@ def bar_chart(label: Phrase, bars: Sequence[Bar], *, high: float) -> str:
     return _chart(label, _WIDTH_PX, 2 + 30.0 * len(bars), parts)
 
 
-def heat_map(label: Phrase, names: Sequence[Phrase], cells: NDArray[np.int64]) -> str:
+def heat_map(
+    label: Phrase,
+    names: Sequence[Phrase],
+    cells: NDArray[np.int64],
+    anchors: Mapping[tuple[int, int], str] = MappingProxyType({}),
+) -> str:
     """Return a confusion matrix: rows true, columns predicted, each cell as strong as its share of the row.
 
     Args:
         label: what the chart shows.
         names: K class names.
         cells: (K, K) int64 counts.
+        anchors: where in the page a click on a cell (row, column) leads.
     """
     count = len(names)
     side_px = min(62.0, 440.0 / count)
@@ -221,9 +228,9 @@ def heat_map(label: Phrase, names: Sequence[Phrase], cells: NDArray[np.int64]) -
         for column, other in enumerate(names):
             corner = (left_px + column * side_px, top_px + row * side_px)
             title = f"{name.both()} → {other.both()}: {int(cells[row, column])} ({shares[row, column]:.1%})"
-            parts.append(
-                _cell(corner, side_px, (float(shares[row, column]), int(cells[row, column])), title, row == column)
-            )
+            cell = _cell(corner, side_px, (float(shares[row, column]), int(cells[row, column])), title, row == column)
+            anchor = anchors.get((row, column))
+            parts.append(cell if anchor is None else f'<a href="#{escape(anchor)}">{cell}</a>')
     if count <= _NUMBERED_CLASSES:
         parts += [
             f'<text class="name" x="{_number(left_px + (at + 0.5) * side_px)}" y="24" text-anchor="middle">'

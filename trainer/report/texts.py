@@ -172,8 +172,17 @@ class Say:
 
     confusion_heading = Phrase("What is taken for what", "混淆矩阵")
     confusion_text = Phrase(
-        "Rows: true class. Columns: what the model says. Mistakes are drawn four times as strong as hits.",
-        "行：真实类别；列：模型判定。误判颜色按四倍强度显示。",
+        "Rows: true class. Columns: what the model says. Mistakes are drawn four times as strong as hits. A click on a "
+        "mistake leads to its samples.",
+        "行：真实类别；列：模型判定。误判颜色按四倍强度显示。点击误判单元格可查看样本。",
+    )
+    mix_ups_validation = Phrase("Mistakes on validation: label → what the model says", "验证集误判：标签 → 模型判定")
+    mix_ups_test = Phrase(
+        "Mistakes on the held-out test: label → what the model says", "留出测试集误判：标签 → 模型判定"
+    )
+    mix_ups_text = Phrase(
+        "Samples behind the mistakes, the fullest cells first. Below each picture stand the first digits of the sample's id.",
+        "误判样本，数量多的在前。图下为样本编号的前几位。",
     )
     confusion_validation = Phrase("Validation", "验证集")
     confusion_test = Phrase("Held-out test, looked at once", "留出测试集（只测一次）")
