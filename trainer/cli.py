@@ -8,7 +8,7 @@ from trainer.cli_classify import classify
 from trainer.cli_demo import demo
 from trainer.cli_pool import pool
 from trainer.cli_retrain import retrain
-from trainer.cli_run import evaluate, explain, run
+from trainer.cli_run import evaluate, explain, report, run
 from trainer.cli_samples import import_command, intake
 
 __all__ = ["main"]
@@ -23,7 +23,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, import_command, classify, pool, run, evaluate, intake, retrain, explain, bench):
+for command in (demo, import_command, classify, pool, run, evaluate, intake, retrain, explain, report, bench):
     cli.add_command(command)
 
 

@@ -1,6 +1,7 @@
 """The command classify. It parses, calls, prints."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -29,10 +30,10 @@ __all__ = ["classify"]
 def classify(
     pool_path: Path,
     out: Path,
-    method: str,
+    method: Literal["gmm", "kmeans", "hdbscan"],
     classes: int,
     seed: int,
-    language: str,
+    language: Literal["en", "zh-CN"],
     *,
     as_json: bool,
     verbose: int,
@@ -43,18 +44,15 @@ def classify(
     Nothing is trained before every set has a name: fill in clusters.csv, then call pool name. Several sets may get the
     same class: rather too many sets than too few.
     """
-    import msgspec  # noqa: PLC0415 - heavy imports wait for their command
-
-    from trainer.acquire.classify import classify as find_sets  # noqa: PLC0415
-    from trainer.acquire.clusters import ClusterMethod, ClusterSettings  # noqa: PLC0415
+    from trainer.acquire.classify import classify as find_sets  # noqa: PLC0415 - heavy imports wait for their command
+    from trainer.acquire.clusters import ClusterSettings  # noqa: PLC0415
     from trainer.command_text import classify_text  # noqa: PLC0415
     from trainer.pool.pool import Pool  # noqa: PLC0415
     from trainer.report.contact_sheet import write_contact_sheet  # noqa: PLC0415
-    from trainer.report.texts import Language  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
-    settings = ClusterSettings(msgspec.convert(method, ClusterMethod), classes, seed)
+    settings = ClusterSettings(method, classes, seed)
     with Pool.open(pool_path) as pool:
         found = find_sets(pool, settings, SystemClock().utc_now().isoformat())
-    page = write_contact_sheet(found, pool_path, out, msgspec.convert(language, Language))
+    page = write_contact_sheet(found, pool_path, out, language)
     print_result(found.report, classify_text(found.report, page), as_json=as_json)

@@ -1,6 +1,7 @@
-"""Commands that train and judge: run, evaluate. They parse, call, print."""
+"""Commands that train and judge: run, evaluate, explain, report. They parse, call, print."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -8,7 +9,7 @@ from edge_runtime.config import load_settings
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import common_options, configure_logs, print_result
 
-__all__ = ["evaluate", "explain", "run"]
+__all__ = ["evaluate", "explain", "report", "run"]
 
 _existing = click.Path(exists=True, path_type=Path)
 _new = click.Path(path_type=Path)
@@ -92,3 +93,24 @@ def explain(sample: str, pool_path: Path, run_folder: Path, *, as_json: bool, ve
     with Pool.open(pool_path) as pool:
         report = explain_sample(pool, run_folder, sample)
     print_result(report, explain_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-train report runs/rice-1 runs/rice-2 --out compared.html")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=_existing)
+@click.option("--out", type=_new, required=True, help="HTML page to write.")
+@click.option("--language", type=click.Choice(["en", "zh-CN"]), default="en", show_default=True, help="Shown first.")
+@common_options
+def report(
+    runs: tuple[Path, ...], out: Path, language: Literal["en", "zh-CN"], *, as_json: bool, verbose: int, quiet: bool
+) -> None:
+    """Put finished runs side by side on one page; the first is what the others are compared with.
+
+    Each run has a page of its own already: report.html in its folder.
+    """
+    from trainer.command_text import comparison_text  # noqa: PLC0415
+    from trainer.report.comparison_page import compare_runs, write_comparison  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    compared = compare_runs(runs)
+    write_comparison(compared, out, language)
+    print_result(compared, comparison_text(compared), as_json=as_json)

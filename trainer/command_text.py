@@ -11,10 +11,12 @@ from trainer.loop.run_record import RunReport
 from trainer.pool.decisions import ReviewReport
 from trainer.pool.naming import NamingReport
 from trainer.pool.samples import PoolReport
+from trainer.report.comparison_page import ComparisonReport
 from trainer.text_table import table_text
 
 __all__ = [
     "classify_text",
+    "comparison_text",
     "evaluate_text",
     "explain_text",
     "intake_text",
@@ -147,6 +149,23 @@ def classify_text(report: ClassifyReport, page: Path) -> str:
     """Return what classify found for people, and what to do next."""
     sets = "\n".join(f"{name} {size}" for name, size in report.sets.items())
     return f"{sets}\nlook at {page}, write classes into {page.with_name('clusters.csv')}, then call pool name"
+
+
+def comparison_text(report: ComparisonReport) -> str:
+    """Return runs side by side for people."""
+    rows = [
+        (
+            run.name,
+            f"{run.judged_on} ({run.samples})",
+            f"{run.macro_f1:.4f} ± {run.macro_f1_error:.4f}",
+            f"{run.worst_class_recall:.4f}",
+            f"{run.training_samples} ({run.training_samples / run.pool_samples:.1%})",
+            f"{run.seconds:.0f}",
+        )
+        for run in report.runs
+    ]
+    table = table_text(("run", "judged on", "macro-F1", "worst recall", "training", "seconds"), rows)
+    return table if report.is_fair else f"{table}\nother pools or other test samples: these figures do not compare"
 
 
 def naming_text(report: NamingReport) -> str:

@@ -24,6 +24,7 @@ from trainer.train.restart import copy_weights, shrink_and_stir
 __all__ = ["Judge", "Judged"]
 
 _PARITY_CROPS = 256
+_CROPS_AT_ONCE = 8192  # a copy of all crops of a large pool would not fit into memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,10 @@ class Judge:
         folded = ship_network(network, 1.0, len(table.classes))
         model = self.template.fill(folded)
         scores = np.zeros((len(table), len(table.classes)), np.float32)
-        scores[part.tested] = Classifier(model, self.crop, len(table.classes)).scores(table.pixels[part.tested])
+        classifier = Classifier(model, self.crop, len(table.classes))
+        tested = np.flatnonzero(part.tested)
+        for some in np.split(tested, range(_CROPS_AT_ONCE, len(tested), _CROPS_AT_ONCE)):
+            scores[some] = classifier.scores(table.pixels[some])
         sample = np.flatnonzero(part.tested)[:_PARITY_CROPS]
         check_parity(folded_scores(folded, table.pixels[sample]), scores[sample])
         return _Fitted(network, model, scores)

@@ -181,7 +181,7 @@ class Say:
         "Mistakes on the held-out test: label → what the model says", "留出测试集误判：标签 → 模型判定"
     )
     mix_ups_text = Phrase(
-        "Samples behind the mistakes, the fullest cells first. Below each picture stand the first digits of the sample's id.",
+        "Samples behind the mistakes, the fullest cells first. Below each picture stands the sample's id, cut short.",
         "误判样本，数量多的在前。图下为样本编号的前几位。",
     )
     confusion_validation = Phrase("Validation", "验证集")
@@ -254,6 +254,32 @@ class Say:
     broken_heading = Phrase("Wrong now, right before", "现在判错，原先判对")
     unlearnt_heading = Phrase("The machine's mistakes that are still wrong", "机器误判中仍判错的样本")
     nothing_here = Phrase("None.", "无。")
+
+    compare_title = Phrase("Runs side by side", "训练对比")
+    compare_lead = Phrase(
+        "Figures are of the model that each run ships. The first run is the reference.",
+        "指标均为各次训练最终采用的模型；第一项为对照。",
+    )
+    compare_unfair = Phrase(
+        "These runs come from different pools, or were judged on different samples: their figures do not compare.",
+        "这些训练来自不同的样本池，或在不同样本上评估：指标不可直接比较。",
+    )
+    compare_error_text = Phrase(
+        "Differences below two standard errors are within chance; one seed is one throw of the dice. Samples looked "
+        "at: by all steps of the rounds, without the final fit.",
+        "差值小于两个标准误差属于偶然；单个种子只是一次抽样。样本遍历数：各轮训练之和，不含最终训练。",
+    )
+    compare_test = Phrase("held-out test, {count}", "留出测试集，{count} 个")
+    compare_validation = Phrase("validation, {count}", "验证集，{count} 个")
+    compare_lost = Phrase("Lost: 1 - macro-F1, less is better", "损失：1 - 宏平均 F1，越小越好")
+    compare_missed = Phrase("Missed of the worst class, less is better", "最差类别漏判率，越小越好")
+    compare_used = Phrase("Share of the pool in the training set", "训练集占样本池比例")
+    compare_classes = Phrase("Recall by class, the best in bold", "各类别召回率，最佳者加粗")
+    compare_changed = Phrase("What differs from the first run", "与第一项的差异")
+    run_column = Phrase("run", "训练")
+    judged_column = Phrase("judged on", "评估样本")
+    visits_column = Phrase("samples looked at", "样本遍历数")
+    seconds_column = Phrase("seconds", "秒")
 
     sheet_title = Phrase("Sets without a name", "待命名的样本组")
     sheet_lead = Phrase(
