@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import numpy as np
 from trainer.bench.arms import ARMS, arm_settings
 from trainer.bench.row_record import ALL_IMAGES, HeldOut, HeldOutFigures, RoundPoint, Row, RowFailure, RowRecord
 from trainer.bench.row_run import RowJob
+from trainer.bench.workers import WorkQueue, run_in_workers
 from trainer.settings import RunSettings
 
-__all__ = ["SIDE", "die_on_seed_1", "made_job", "made_row"]
+__all__ = ["SIDE", "die_on_seed_1", "made_job", "made_row", "work_for_ever"]
 
 SIDE = HeldOut(("bad", "good"), ("1", "2", "3", "4"), ("a", "a", "b", "c"), (0, 0, 1, 1))
 
@@ -67,3 +70,15 @@ def die_on_seed_1(job: RowJob) -> RowRecord | RowFailure:
         os.kill(os.getpid(), signal.SIGKILL)
     assert np.isfinite(job.settings.right_margin)
     return made_row(job.row.arm, job.row.seed)
+
+
+def work_for_ever(job: RowJob) -> RowRecord | RowFailure:
+    """Say which process this is, in the pipe in the row's folder, and never finish."""
+    (job.folder / "pid").write_text(f"{os.getpid()}", "ascii")
+    threading.Event().wait()
+    raise AssertionError("nothing ends the wait")
+
+
+if __name__ == "__main__":  # the benchmark of a test that kills it
+    for _ in run_in_workers(WorkQueue([made_job(Path(sys.argv[1]))], []), 1, work_for_ever):
+        pass

@@ -1,5 +1,9 @@
 """Plans, queues, keys, files and processes of the benchmark."""
 
+import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -175,3 +179,20 @@ def test_a_killed_process_loses_its_row_alone(tmp_path: Path) -> None:
     assert failure_path(tmp_path, jobs[1].row, jobs[1].key).is_file()
     assert sorted(outcomes) == [0, 2, 3]
     assert all(not isinstance(outcome, RowFailure) for outcome in outcomes.values())
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no handles of processes")
+def test_workers_end_when_the_benchmark_is_killed(tmp_path: Path) -> None:
+    """Nothing tells a killed program's processes: they would work on rows that nobody takes."""
+    os.mkfifo(tmp_path / "pid")
+    folder = Path(__file__).parent
+    paths = os.pathsep.join([str(folder.parent), str(folder)])
+    benchmark = subprocess.Popen(
+        [sys.executable, str(folder / "bench_rows.py"), str(tmp_path)], env=os.environ | {"PYTHONPATH": paths}
+    )
+    worker = os.pidfd_open(int((tmp_path / "pid").read_text("ascii")))  # waits until the worker has begun
+    benchmark.kill()
+    benchmark.wait()
+    ended, _, _ = select.select([worker], [], [], 30.0)
+    os.close(worker)
+    assert ended == [worker]

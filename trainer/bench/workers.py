@@ -3,12 +3,14 @@
 Knows jobs and what comes of them, nothing of what a row does.
 """
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -109,7 +111,8 @@ def run_in_workers(queue: WorkQueue, count: int, work: Callable[[RowJob], Outcom
         StorageError: the error of a lost row cannot be kept.
 
     Note:
-        Ctrl-C, or closing the iterator, ends the processes at once: finished rows are on disk, those begun are lost.
+        Ctrl-C, a kill, or closing the iterator, ends the processes at once: finished rows are on disk, those begun are
+        lost.
     """
     crew = [_Worker(work) for _ in range(count)]
     try:
@@ -186,9 +189,18 @@ class _Worker:
 def _serve(pipe: Connection, work: Callable[[RowJob], Outcome]) -> None:
     """Work on rows until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other end's affair
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     while True:
         try:
             job = pipe.recv()
         except (EOFError, ConnectionError):
             sys.exit(0)
         pipe.send(work(job))
+
+
+def _end_with_parent() -> None:
+    """End this process when the other end is killed: nobody would take the row, and it would go on for an hour."""
+    parent = parent_process()
+    assert parent is not None, "a worker is started by the benchmark"
+    parent.join()
+    os._exit(1)
