@@ -8,7 +8,7 @@ crops and weights, nothing of files, classes or selection.
 array([65536])
 """
 
-from math import isqrt
+from math import isqrt, sqrt
 from typing import Annotated, Final, Literal
 
 import cv2
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError, CropError
 
-__all__ = ["Q16_ONE", "ClassNorms", "NormSpec", "check_norm_spec", "class_norms", "norm_q16", "norm_sums"]
+__all__ = ["Q16_ONE", "ClassNorms", "NormSpec", "check_norm_spec", "class_norms", "norm_drift", "norm_q16", "norm_sums"]
 
 Q16_ONE: Final = 65536
 _FULL_SCALE: Final = 255
 _INT32_LIMIT: Final = 2**31
 _MOST_WEIGHT: Final = 127
 _CHUNK: Final = 256
+_LEAST_FOR_DRIFT: Final = 20
 
 Weight = Annotated[int, msgspec.Meta(ge=0, le=127)]
 
@@ -195,3 +196,26 @@ def norm_q16(numerators: NDArray[np.int64], denominators: NDArray[np.int64]) -> 
 def class_norms(norms_q16: NDArray[np.int64]) -> ClassNorms:
     """Return count, sum and sum of squares of the norms of one class, (N,) int64 in 0..65536."""
     return ClassNorms(int(norms_q16.size), int(norms_q16.sum()), int((norms_q16 * norms_q16).sum()))
+
+
+def norm_drift(live: ClassNorms, trained: ClassNorms) -> float | None:
+    """Return how far the norms of a class have moved since it was trained.
+
+    Args:
+        live: of the objects that a machine saw.
+        trained: of the class's training samples.
+
+    Returns:
+        The difference of the means in standard deviations of the trained norms, but at least in grey levels; positive
+        where the machine sees the class brighter. None with fewer than 20 objects on either side: the figure's own
+        chance is one over the root of their number.
+
+    >>> norm_drift(class_norms(np.full(50, 4_000)), class_norms(np.repeat([1_000, 3_000], 50)))
+    2.0
+    """
+    if min(live.count, trained.count) < _LEAST_FOR_DRIFT:
+        return None
+    means = [one.sum_q16 / one.count for one in (live, trained)]
+    variance = trained.sum_squares_q32 / trained.count - means[1] ** 2
+    spread = max(Q16_ONE / _FULL_SCALE, sqrt(max(variance, 0.0)))
+    return (means[0] - means[1]) / spread

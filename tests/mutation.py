@@ -43,7 +43,7 @@ from mutants_c import compiles, mutants_of_c
 ROOT: Final = Path(__file__).resolve().parent.parent
 EQUIVALENTS: Final = Path(__file__).with_name("mutation_equivalents.toml")
 ENOUGH: Final = 0.9
-_COPIED: Final = ("firmware_bridge", "tests", "docs", "pyproject.toml")
+_COPIED: Final = ("firmware_bridge", "edge_runtime", "trainer", "tests", "docs", "pyproject.toml")
 _OUTPUT: Final = "output.txt"
 _MEMORY_B: Final = 6 << 30
 _METHOD: Final = (
@@ -79,6 +79,11 @@ def _python(module: str, *tests: str, keep: str = "", slow: tuple[str, ...] = ()
     return Target(f"firmware_bridge/{module}.py", (*files, f"firmware_bridge/{module}.py"), keep, slow)
 
 
+def _draw(module: str, *tests: str) -> Target:
+    files = tuple(f"tests/test_trainer_{name}.py" for name in tests)
+    return Target(f"trainer/draw/{module}.py", (*files, f"trainer/draw/{module}.py"), "")
+
+
 def _c(header: str, *tests: str, keep: str = "", slow: tuple[str, ...] = ()) -> Target:
     files = tuple(f"tests/test_firmware_bridge_{name}.py" for name in tests)
     return Target(f"firmware_bridge/c/{header}.h", files, keep, slow)
@@ -105,6 +110,17 @@ TARGETS: Final = (
     _python("board_selftest", slow=_BOARD),
     _python("late_rate"),
     _python("eject_plane", "eject_plane_limits", "eject_plane"),
+    Target("edge_runtime/norm.py", ("tests/test_edge_runtime_norm.py", "edge_runtime/norm.py"), ""),
+    _draw("by_norm", "selectors", "draw_round"),
+    _draw("sorted_norms", "selectors", "draw_round"),
+    _draw("draw_round", "draw_round"),
+    _draw("quotas", "draw_round"),
+    _draw("sizes", "selectors", "draw_round"),
+    _draw("chance", "selectors"),
+    _draw("strata", "selectors", "draw_round"),
+    _draw("by_features", "selectors"),
+    _draw("by_model", "selectors"),
+    _draw("quarantine", "quarantine"),
     _c("sel_codec", "vectors", "c_codec", keep="test_c_ or twin or test_a_limit", slow=_C_STREAMS),
     _c("sel_eject", "c_eject", slow=_C_BOARD),
 )

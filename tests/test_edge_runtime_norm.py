@@ -12,7 +12,16 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError, CropError
-from edge_runtime.norm import Q16_ONE, ClassNorms, NormSpec, check_norm_spec, class_norms, norm_q16, norm_sums
+from edge_runtime.norm import (
+    Q16_ONE,
+    ClassNorms,
+    NormSpec,
+    check_norm_spec,
+    class_norms,
+    norm_drift,
+    norm_q16,
+    norm_sums,
+)
 
 Samples = tuple[NDArray[np.uint8], NDArray[np.bool_], NormSpec]
 NORMS = st.lists(st.integers(0, Q16_ONE), max_size=40)
@@ -146,7 +155,7 @@ def test_class_norms_of_parts_add_up_to_those_of_all(first: list[int], second: l
 KINDS = st.sampled_from(["weighted_mean", "l1", "l2", "linf"])
 
 
-@given(samples(), KINDS, st.integers(0, 126))
+@given(samples(), KINDS, st.just(0) | st.integers(0, 126))
 def test_every_kind_equals_plain_integers_of_any_size(sample: Samples, kind: str, centre: int) -> None:
     """By the definition, pixel by pixel: no numpy, no floating point."""
     crops, masks, plain = sample
@@ -209,3 +218,34 @@ def test_an_object_that_only_weightless_channels_see_has_no_norm() -> None:
     crops = np.ones((2, 3, 3, 2), np.uint8)
     masks = np.ones((2, 3, 3), np.bool_)
     assert len(norms(crops, masks, NormSpec("linf", (0, 5)))) == 2
+
+
+@pytest.mark.parametrize("kind", ["weighted_mean", "l1", "l2", "linf"])
+@pytest.mark.parametrize("centre", [0, 3])
+def test_more_crops_than_are_computed_at_once_have_each_its_own_norm(kind: str, centre: int) -> None:
+    rng = np.random.default_rng(2)
+    crops = rng.integers(1, 256, (700, 4, 4, 3), np.uint8)
+    masks = np.ones((700, 4, 4), np.bool_)
+    spec = msgspec.convert({"kind": kind, "channel_weights": (1, 2, 3), "centre_weight": centre}, NormSpec)
+    alone = [norms(crops[at : at + 1], masks[at : at + 1], spec)[0] for at in range(700)]
+    assert norms(crops, masks, spec) == alone
+
+
+def test_sums_of_no_samples_are_zero() -> None:
+    assert msgspec.structs.astuple(ClassNorms()) == (0, 0, 0)
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=20, max_size=60), st.integers(-5_000, 5_000))
+def test_drift_is_the_shift_in_standard_deviations(norms_q16: list[int], shift: int) -> None:
+    trained = np.array(norms_q16, np.int64)
+    live = np.maximum(trained + shift, 0)
+    spread = max(Q16_ONE / 255, float(trained.std()))
+    moved = norm_drift(class_norms(live), class_norms(trained))
+    assert moved == pytest.approx((live.mean() - trained.mean()) / spread, abs=1e-6)
+
+
+@pytest.mark.parametrize(("live", "trained"), [(19, 20), (20, 19), (0, 0)])
+def test_a_few_objects_tell_no_drift(live: int, trained: int) -> None:
+    few, many = class_norms(np.full(live, 9, np.int64)), class_norms(np.full(trained, 9, np.int64))
+    assert norm_drift(few, many) is None
+    assert norm_drift(class_norms(np.full(20, 9, np.int64)), class_norms(np.full(20, 9, np.int64))) == 0.0

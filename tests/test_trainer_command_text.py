@@ -83,6 +83,8 @@ def test_an_intake_accounts_for_every_record() -> None:
     ]
     nothing = msgspec.structs.replace(report, fates={}, reasons={}, sources={}, labels={})
     assert intake_text(nothing).count("none") == 4
+    drifted = msgspec.structs.replace(report, norm_drift={"good": 0.123, "stone": -1.5})
+    assert intake_text(drifted).endswith("in standard deviations: good +0.12, stone -1.50")
 
 
 def test_a_pool_shows_every_side_of_every_class() -> None:

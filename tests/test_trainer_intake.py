@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.crop import unpack_crop
-from edge_runtime.norm import NormSpec, norm_q16, norm_sums
+from edge_runtime.norm import NormSpec, class_norms, norm_q16, norm_sums
 from edge_runtime.residual import ResidualHeader, ResidualRecord, Truth, make_record
 from edge_runtime.residual_export import Export, decode_export, encode_export
-from edge_runtime.truth import NormStatistics
+from edge_runtime.truth import LabelNorms, NormStatistics
 from firmware_bridge.clock import ManualClock
 from trainer.acquire.intake import Fate, IntakeReport, fate_of, receipt_path, take_in
 from trainer.acquire.split import check_no_leak
@@ -53,8 +53,8 @@ def machine_record(number: int, spec: NormSpec, side_px: int, **changes: object)
     return make_record(msgspec.structs.replace(header, **changes), pixels, mask)
 
 
-def export(*records: ResidualRecord, spool_id: str = "mill-1") -> Export:
-    return decode_export(encode_export(spool_id, list(records), NormStatistics()))
+def export(*records: ResidualRecord, spool_id: str = "mill-1", norms: NormStatistics | None = None) -> Export:
+    return decode_export(encode_export(spool_id, list(records), norms or NormStatistics()))
 
 
 def audit(number: int, label: str = "stone") -> ResidualRecord:
@@ -235,3 +235,18 @@ def test_an_export_without_records_is_taken_in(pool: Pool) -> None:
 
 def test_receipt_lies_beside_the_export() -> None:
     assert receipt_path(Path("stick/residuals.slrx")) == Path("stick/residuals.receipt.json")
+
+
+def test_an_intake_tells_how_far_the_norms_of_each_class_have_moved(tmp_path: Path) -> None:
+    make_synthetic_pool(tmp_path / "many.pool", SyntheticSamples(counts={"train": 30, "test": 2}))
+    with Pool.open(tmp_path / "many.pool") as pool:
+        trained = pool.load(("train",))
+        good = trained.norms_q16[trained.class_ids == 0]
+        stats = NormStatistics(
+            (
+                LabelNorms("a" * 64, "b" * 64, "good", class_norms(good + 2 * int(good.std()))),
+                LabelNorms("a" * 64, "b" * 64, "stone", class_norms(good[:19])),
+            )
+        )
+        report, _ = take_in(export(norms=stats), pool, ManualClock())
+    assert report.norm_drift == {"good": pytest.approx(2.0, abs=0.02)}

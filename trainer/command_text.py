@@ -78,6 +78,9 @@ def intake_text(report: IntakeReport) -> str:
         )
     ]
     lines = [f"{title}: {text}" for title, text in counts]
+    drift = ", ".join(f"{name} {moved:+.2f}" for name, moved in report.norm_drift.items())
+    if drift:
+        lines.append(f"norms have moved since training, in standard deviations: {drift}")
     return "\n".join([f"{report.records} records, {report.known} known before", *lines])
 
 

@@ -5,7 +5,7 @@ else is kept for a person. Knows exports and the pool, nothing of rounds.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from edge_runtime.crop import unpack_crop
-from edge_runtime.norm import norm_sums
+from edge_runtime.norm import ClassNorms, class_norms, norm_drift, norm_sums
 from edge_runtime.receipt import Receipt
 from edge_runtime.residual import ResidualHeader, ResidualRecord, is_training_sample
 from edge_runtime.residual_export import Export
@@ -50,6 +50,8 @@ class IntakeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             neither label is used until a person decides.
         sources: new training samples by truth source.
         labels: new training samples by class.
+        norm_drift: by class, how far the norms of all objects of known truth that the machine saw lie from those of the
+            training samples, in their standard deviations; classes with fewer than 20 objects are left out.
         samples: new samples of the pool; fewer than residual + audit when a crop was known under its label.
         pool_digest: of the pool afterwards.
     """
@@ -62,6 +64,7 @@ class IntakeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: dict[str, int]
     samples: int
     pool_digest: str
+    norm_drift: dict[str, float] = {}
     schema_version: Literal[1] = 1
 
 
@@ -110,8 +113,20 @@ def take_in(
             intake.take(record)
             ids.append(record.id)
         _keep_norms(pool, export)
-        digest = pool.digest()
-    return intake.report(len(ids), digest), Receipt(pool.path.name, tuple(ids))
+        report = intake.report(len(ids), pool.digest(), _drift(pool, export.norm_statistics.by_label()))
+    return report, Receipt(pool.path.name, tuple(ids))
+
+
+def _drift(pool: Pool, live: Mapping[str, ClassNorms]) -> dict[str, float]:
+    rows = pool.connection.execute(
+        "SELECT class_name, norm_q16 FROM samples WHERE state = 'active' AND split = 'train' AND origin = 'import'"
+    )
+    norms: dict[str, list[int]] = {}
+    for name, norm in rows:
+        norms.setdefault(name, []).append(norm)
+    trained = {name: class_norms(np.array(own, np.int64)) for name, own in norms.items()}
+    found = {name: norm_drift(own, trained.get(name, ClassNorms())) for name, own in sorted(live.items())}
+    return {name: drift for name, drift in found.items() if drift is not None}
 
 
 def _keep_norms(pool: Pool, export: Export) -> None:
@@ -161,7 +176,7 @@ class _Intake:
             (record.id, fate, reason, sample and sample.sample_id, self._utc, msgspec.json.encode(header), kept),
         )
 
-    def report(self, records: int, digest: str) -> IntakeReport:
+    def report(self, records: int, digest: str, drift: dict[str, float]) -> IntakeReport:
         """Return the report."""
         counts = {name: dict(sorted(counter.items())) for name, counter in self._counts.items()}
         return IntakeReport(
@@ -173,6 +188,7 @@ class _Intake:
             labels=counts["label"],
             samples=self._samples,
             pool_digest=digest,
+            norm_drift=drift,
         )
 
     def _count(self, header: ResidualHeader, fate: Fate, reason: str) -> None:
