@@ -274,3 +274,17 @@ def test_keys_are_the_first_bytes_of_the_content_hash_and_mix_without_collisions
     assert len(np.unique(np.concatenate(streams))) == 6 * 256
     shares = np.concatenate(streams) / 2**64
     assert abs(float(shares.mean()) - 0.5) < 0.04
+
+
+@pytest.mark.parametrize(("m", "drawn"), [(1, [50]), (2, [25, 75]), (3, [16, 50, 84])])
+def test_a_stratified_draw_takes_the_middle_of_each_part(m: int, drawn: list[int]) -> None:
+    rising = candidates(list(range(101)))
+    assert selector_named("norm_stratified").draw(rising, DrawSizes(m, m - m // 2, m // 2)).tolist() == drawn
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=40, unique=True), st.integers(1, 10))
+def test_the_control_draws_around_the_mean_of_its_numbers_remainders(keys: list[int], m: int) -> None:
+    """A promise: the same content and seed draw the same samples in every version."""
+    sizes = DrawSizes(m, m - m // 2, m // 2)
+    many = replace(candidates([0] * len(keys)), lasting=np.array(keys, np.uint64))
+    assert selector_named("random_scalar").draw(many, sizes).tolist() == oracle([key % 65537 for key in keys], sizes)
