@@ -210,3 +210,28 @@ def test_the_fast_draw_is_the_plain_one_while_samples_leave_and_return(
         norms.remove(np.flatnonzero(free & ~wanted))
         norms.restore(np.flatnonzero(wanted & ~free))
         free = wanted
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("m", [5, 60, 700])
+def test_sorted_norms_draw_as_the_plain_draw_where_whole_stretches_are_gone(seed: int, m: int) -> None:
+    """Free places lie in blocks: a stretch without any, near the mean or far from it, must not end the search early."""
+    rng = np.random.default_rng(seed)
+    norms_q16 = np.sort(rng.integers(0, 65537, 4000)) if seed % 2 else rng.integers(0, 65537, 4000)
+    found = SortedNorms(np.zeros(4000, np.int64), norms_q16, 1)
+    low = int(rng.integers(0, 40_000))
+    gone = (norms_q16 >= low) & (norms_q16 < low + int(rng.integers(5_000, 45_000))) & (rng.random(4000) < 0.99)
+    found.remove(np.flatnonzero(gone))
+    left = np.flatnonzero(~gone)
+    own = norms_q16[left]
+    sizes = DrawSizes(m, m - m // 2, m // 2)
+    expected = left[draw_around_mean(own, sizes, (int(own.sum()), len(own)))]
+    assert found.draw(0, sizes).tolist() == expected.tolist()
+
+
+def test_the_brightest_of_one_class_are_not_taken_for_the_darkest_of_the_next() -> None:
+    class_ids = np.array([0, 1, 0, 1, 0, 1], np.int64)
+    norms_q16 = np.array([65536, 0, 65536, 65536, 0, 0], np.int64)
+    found = SortedNorms(class_ids, norms_q16, 2)
+    assert sorted(found.draw(0, DrawSizes(9, 5, 4)).tolist()) == [0, 2, 4]
+    assert sorted(found.draw(1, DrawSizes(9, 5, 4)).tolist()) == [1, 3, 5]
