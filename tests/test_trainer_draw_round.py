@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from trainer.draw.by_norm import NormNearest, draw_around_mean
 from trainer.draw.candidates import ClassCandidates
+from trainer.draw.chance import mixed
 from trainer.draw.draw_round import DrawPool, DrawRules, RoundKnowledge, draw_round
 from trainer.draw.quotas import error_quotas
 from trainer.draw.registry import SELECTORS, selector_named
+from trainer.draw.selector import EVERYTHING, NOTHING, Needs
 from trainer.draw.sizes import DrawSizes
 from trainer.draw.sorted_norms import SortedNorms
 from trainer.draw.strata import draw_from_looks, looks_of
@@ -235,3 +237,77 @@ def test_the_brightest_of_one_class_are_not_taken_for_the_darkest_of_the_next() 
     found = SortedNorms(class_ids, norms_q16, 2)
     assert sorted(found.draw(0, DrawSizes(9, 5, 4)).tolist()) == [0, 2, 4]
     assert sorted(found.draw(1, DrawSizes(9, 5, 4)).tolist()) == [1, 3, 5]
+
+
+class Listener:
+    """Draws the first ones, and keeps what it was shown."""
+
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
+        self.shown: list[ClassCandidates] = []
+
+    def draw(self, candidates: ClassCandidates, sizes: DrawSizes) -> NDArray[np.int64]:
+        """Return the first positions."""
+        self.shown.append(candidates)
+        return np.arange(min(sizes.m, len(candidates)))
+
+
+@pytest.mark.parametrize("needs", [NOTHING, EVERYTHING])
+def test_a_selector_sees_of_its_class_what_it_asked_for_and_no_more(needs: Needs) -> None:
+    pool = pool_of([40, 30], 3)
+    known = replace(after_a_round(pool), number=5, pool=np.arange(70) % 3 > 0)
+    assert known.training is not None and known.features is not None and known.scores is not None
+    listener, left = Listener(needs), everything(pool) & ~known.training
+    draw_round(pool, left, DrawRules(listener, DrawSizes.of(4), seed=7, is_initial_mean=True), known)
+    for class_id, seen in enumerate(listener.shown):
+        own = pool.class_ids == class_id
+        rows, within = np.flatnonzero(left & own), own & (np.arange(70) % 3 > 0)
+        assert (seen.class_id, seen.class_name) == (class_id, f"class {class_id}")
+        assert seen.norms_q16.tolist() == pool.norms_q16[rows].tolist()
+        assert seen.mean == (int(pool.norms_q16[within].sum()), int(within.sum()))
+        assert seen.lasting.tolist() == mixed(pool.keys[rows], 7, 0).tolist()
+        assert seen.passing.tolist() == mixed(pool.keys[rows], 7, 5).tolist()
+        if needs == NOTHING:
+            assert seen.scores is None and seen.features is None and seen.drawn_features is None
+            assert seen.right.shape == (0, len(rows))
+            continue
+        assert seen.scores is not None and seen.features is not None and seen.drawn_features is not None
+        assert seen.scores.tolist() == known.scores[rows].astype(np.float32).tolist()
+        assert seen.right.tolist() == [known.right[0][rows].tolist()]
+        assert seen.errors.tolist() == [known.errors[0][rows].tolist()]
+        assert seen.features.tolist() == known.features(rows).tolist()
+        assert seen.drawn_features.tolist() == known.features(np.flatnonzero(known.training & own)).tolist()
+    assert len(listener.shown) == 2
+
+
+def test_what_is_not_known_yet_is_not_shown() -> None:
+    pool, listener = pool_of([9]), Listener(EVERYTHING)
+    draw_round(pool, everything(pool), DrawRules(listener, DrawSizes.of(2)), FIRST)
+    half = RoundKnowledge(features=lambda rows: np.zeros((len(rows), 2), np.float32))
+    draw_round(pool, everything(pool), DrawRules(listener, DrawSizes.of(2)), half)
+    for seen in listener.shown:
+        assert (seen.scores, seen.features, seen.drawn_features, len(seen.right)) == (None, None, None, 0)
+        assert seen.lasting.tolist() == mixed(pool.keys, 0, 0).tolist()
+        assert seen.passing.tolist() == mixed(pool.keys, 0, 1).tolist()
+
+
+def test_all_classes_together_have_the_mean_and_training_set_of_all() -> None:
+    pool, listener = pool_of([20, 10], 1), Listener(EVERYTHING)
+    known = after_a_round(pool)
+    assert known.training is not None and known.features is not None
+    rules = DrawRules(listener, DrawSizes.of(3), quota="free", is_initial_mean=True)
+    draw_round(pool, everything(pool), rules, known)
+    (seen,) = listener.shown
+    assert (seen.class_id, seen.mean) == (0, (int(pool.norms_q16.sum()), 30))
+    assert seen.drawn_features is not None
+    assert seen.drawn_features.tolist() == known.features(np.flatnonzero(known.training)).tolist()
+
+
+def test_error_quotas_wait_for_a_models_scores() -> None:
+    pool = pool_of([60, 60], 2)
+    left = everything(pool) & ((pool.class_ids == 0) | (np.arange(120) % 10 == 0))  # class 0 errs ten times as often
+    rules = DrawRules(selector_named("random"), DrawSizes.of(8), quota="error")
+    first = np.bincount(pool.class_ids[draw_round(pool, left, rules, FIRST)]).tolist()
+    later = np.bincount(pool.class_ids[draw_round(pool, left, rules, after_a_round(pool))]).tolist()
+    assert first[0] == 8
+    assert later[0] > first[0]
