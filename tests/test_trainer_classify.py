@@ -182,8 +182,25 @@ def test_named_samples_are_left_alone_and_a_pool_without_others_is_refused(pool:
 def test_more_sets_than_samples_carry_are_refused() -> None:
     with pytest.raises(SettingsError, match="9 samples without a class: 5 sets need at least 10"):
         cluster(np.zeros((9, 3)), ClusterSettings("kmeans", 5))
+    with pytest.raises(SettingsError, match="2 different looks"):
+        cluster(np.arange(20.0)[:, None] % 2, ClusterSettings("gmm", 3))
     with pytest.raises(SettingsError, match="hdbscan finds the number"):
         cluster(np.zeros((9, 3)), ClusterSettings("hdbscan", 3))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("method", ["kmeans", "gmm", "hdbscan"])
+@given(st.integers(10, 24), st.integers(1, 3), st.data())
+def test_few_and_equal_samples_are_sorted_too(
+    method: ClusterMethod, count: int, looks: int, data: st.DataObject
+) -> None:
+    which = np.array(data.draw(st.lists(st.integers(0, looks - 1), min_size=count, max_size=count)))
+    found = cluster(np.eye(3)[which], ClusterSettings(method))
+    assert found.ids.shape == found.distances.shape == (count,)
+    if method != "hdbscan":  # it leaves the copies beyond a set's kernel outside, as noise
+        together = found.ids[:, None] == found.ids[None, :]
+        alike = which[:, None] == which[None, :]
+        assert together[alike].all()
 
 
 @given(st.integers(1, 5), st.integers(0, 255))

@@ -25,6 +25,8 @@ _MOST_LOOKED_AT: Final = 2000  # samples by which a number of sets is judged: th
 _KEPT_VARIANCE: Final = 0.95
 _FARTHEST: Final = 4.0  # standard deviations: one odd picture shall not be a set of its own
 _STARTS: Final = 5
+_LEAST_SAMPLES: Final = 10  # fewer are named faster one by one
+_LEAST_VARIANCE: Final = 1e-3  # of a set in any direction: a set of copies shall not be infinitely sure of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +87,39 @@ def cluster(values: NDArray[np.float64], settings: ClusterSettings) -> Clusters:
         settings: method, number of sets, seed.
 
     Raises:
-        SettingsError: there are too few samples for so many sets, or hdbscan is told how many.
+        SettingsError: there are too few samples, or too few different ones, for so many sets, or hdbscan is told how
+            many.
 
     Note:
         Same values and settings, same sets, on the same computer. The order of samples has a part in the starts.
     """
     if settings.method == "hdbscan" and settings.count:
         raise SettingsError(f"hdbscan finds the number of sets itself: leave --classes {settings.count} out")
-    least = max(2, 2 * settings.count)
+    least = max(_LEAST_SAMPLES, 2 * settings.count)
     if len(values) < least:
         raise SettingsError(f"{len(values)} samples without a class: {settings.count or 2} sets need at least {least}")
-    reduced = PCA(_KEPT_VARIANCE, svd_solver="full").fit_transform(values) if len(values) > 2 else values
+    looks = len(np.unique(values, axis=0))
+    if settings.count > looks:
+        raise SettingsError(f"the samples have {looks} different looks: lower --classes {settings.count}")
+    if looks == 1:
+        return Clusters(np.zeros(len(values), np.int64), np.zeros(len(values), np.float64))
+    reduced = PCA(_KEPT_VARIANCE, svd_solver="full").fit_transform(values)
+    counts = range(settings.count, settings.count + 1) if settings.count else _countable(len(values), looks)
     match settings.method:
         case "kmeans":
-            found = _kmeans(reduced, settings)
+            found = _kmeans(reduced, counts, settings.seed)
         case "gmm":
-            found = _mixture(reduced, settings)
+            found = _mixture(reduced, counts, settings.seed)
         case "hdbscan":
             found = _dense(reduced)
     return _ordered(found, reduced)
 
 
-def _kmeans(values: NDArray[np.float64], settings: ClusterSettings) -> NDArray[np.int64]:
-    fitted = {
-        k: KMeans(k, n_init=_STARTS, random_state=settings.seed).fit_predict(values) for k in _counts(values, settings)
-    }
-    looked_at = np.random.default_rng(settings.seed).permutation(len(values))[:_MOST_LOOKED_AT]
-    scores = {k: _silhouette(values[looked_at], ids[looked_at]) for k, ids in fitted.items()}
-    return np.asarray(fitted[max(scores, key=lambda k: (scores[k], -k))], np.int64)
+def _kmeans(values: NDArray[np.float64], counts: range, seed: int) -> NDArray[np.int64]:
+    fitted = {k: KMeans(k, n_init=_STARTS, random_state=seed).fit_predict(values) for k in counts}
+    looked_at = np.random.default_rng(seed).permutation(len(values))[:_MOST_LOOKED_AT]
+    best = max(fitted, key=lambda k: (_silhouette(values[looked_at], fitted[k][looked_at]), -k))
+    return np.asarray(fitted[best], np.int64)
 
 
 def _silhouette(values: NDArray[np.float64], ids: NDArray[np.int64]) -> float:
@@ -120,13 +127,10 @@ def _silhouette(values: NDArray[np.float64], ids: NDArray[np.int64]) -> float:
     return float(silhouette_score(values, ids)) if 1 < sets < len(ids) else -1.0
 
 
-def _mixture(values: NDArray[np.float64], settings: ClusterSettings) -> NDArray[np.int64]:
-    fitted = {
-        k: GaussianMixture(k, covariance_type="full", reg_covar=1e-3, n_init=1, random_state=settings.seed).fit(values)
-        for k in _counts(values, settings)
-    }
-    best = min(fitted, key=lambda k: (fitted[k].bic(values), k))
-    return np.asarray(fitted[best].predict(values), np.int64)
+def _mixture(values: NDArray[np.float64], counts: range, seed: int) -> NDArray[np.int64]:
+    fitted = [GaussianMixture(k, reg_covar=_LEAST_VARIANCE, random_state=seed).fit(values) for k in counts]
+    best = min(fitted, key=lambda mixture: mixture.bic(values))  # of equal ones the one with fewer sets
+    return np.asarray(best.predict(values), np.int64)
 
 
 def _dense(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -134,10 +138,9 @@ def _dense(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.asarray(HDBSCAN(min_cluster_size=least, min_samples=5, copy=True).fit_predict(values), np.int64)
 
 
-def _counts(values: NDArray[np.float64], settings: ClusterSettings) -> range:
-    if settings.count:
-        return range(settings.count, settings.count + 1)
-    return range(2, min(_MOST_CHOSEN, len(values) // 2) + 1)
+def _countable(samples: int, looks: int) -> range:
+    """Return the numbers of sets to choose from."""
+    return range(2, min(_MOST_CHOSEN, samples // 2, looks) + 1)
 
 
 def _ordered(found: NDArray[np.int64], values: NDArray[np.float64]) -> Clusters:
