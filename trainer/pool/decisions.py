@@ -4,8 +4,6 @@
 Decision(kind='relabel', class_name='stone')
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from edge_runtime.storage import read_bytes
 from trainer.errors import PoolError, SettingsError
+from trainer.pool.filled_list import read_filled_list
 from trainer.pool.pool import Pool
 from trainer.pool.review_list import COLUMNS
 
@@ -115,14 +113,15 @@ def apply_review(pool: Pool, path: Path, stamp: Stamp) -> ReviewReport:
         PoolError: a line names no sample, or the file cannot be written; nothing of the list was done.
         StorageError: the list cannot be read.
     """
-    lines = _read(path)
+    lines = read_filled_list(path, ("sample", "decision"), whole=COLUMNS)
     counts = {"keep": 0, "relabel": 0, "withdraw": 0, "": 0}
     with pool.transaction():
-        for place, sample, text in lines:
+        for line in lines:
+            sample, text = line.values
             if not text:
                 counts[""] += 1
                 continue
-            decision = decision_of(text, place)
+            decision = decision_of(text, line.place)
             decide(pool, find_sample(pool, sample), decision, stamp)
             counts[decision.kind] += 1
     return ReviewReport(counts["keep"], counts["relabel"], counts["withdraw"], counts[""], pool.digest())
@@ -144,22 +143,6 @@ def decision_of(text: str, place: str) -> Decision:
     if kind in {"keep", "withdraw"} and not name:
         return Decision("keep" if kind == "keep" else "withdraw")
     raise SettingsError(f"{place}: decision {text!r} is none of keep, relabel:CLASS, withdraw")
-
-
-def _read(path: Path) -> list[tuple[str, str, str]]:
-    """Return place, sample and decision of every line."""
-    try:
-        text = read_bytes(path).decode("utf-8-sig")  # table programs write a mark in front
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is no UTF-8 text: save the list as CSV (UTF-8)") from error
-    rows = csv.DictReader(io.StringIO(text))
-    missing = [name for name in ("sample", "decision") if name not in (rows.fieldnames or ())]
-    if missing:
-        raise SettingsError(f"{path} has no column {', '.join(missing)}: it needs {','.join(COLUMNS)}")
-    return [
-        (f"{path}, line {number}", (row["sample"] or "").strip(), (row["decision"] or "").strip())
-        for number, row in enumerate(rows, start=2)
-    ]
 
 
 def _check_class(pool: Pool, name: str, stamp: Stamp) -> None:

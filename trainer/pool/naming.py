@@ -9,16 +9,15 @@ unnamed-02,7,
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from edge_runtime.storage import read_bytes
 from trainer.errors import SettingsError
 from trainer.pool.class_names import is_class_name, is_provisional
 from trainer.pool.decisions import Stamp
+from trainer.pool.filled_list import FilledRow, read_filled_list
 from trainer.pool.pool import Pool
 
 __all__ = ["CLUSTER_COLUMNS", "TAKE_OUT", "NamingReport", "clusters_csv", "name_clusters"]
@@ -44,15 +43,6 @@ class NamingReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema_version: Literal[1] = 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of the list: its place for messages, the set, and what the person wrote."""
-
-    place: str
-    cluster: str
-    answer: str
-
-
 def clusters_csv(sizes: Mapping[str, int]) -> str:
     """Return the list to fill in: one line a set, in the order of names, the column `class` empty."""
     text = io.StringIO()
@@ -76,20 +66,20 @@ def name_clusters(pool: Pool, path: Path, stamp: Stamp) -> NamingReport:
         PoolError: the file cannot be read or written; nothing of the list was done.
         StorageError: the list cannot be read.
     """
-    lines = _read(path)
+    lines = read_filled_list(path, ("cluster", "class"), whole=CLUSTER_COLUMNS)
     named: dict[str, int] = {}
     withdrawn = 0
     words = {"who": stamp.who, "why": stamp.why, "utc": stamp.utc}
     with pool.transaction():
         members = _members(pool)
-        for line in _checked(lines, members):
-            for sample_id in members[line.cluster]:
-                if line.answer == TAKE_OUT:
+        for cluster, answer in _answers(lines, members):
+            for sample_id in members[cluster]:
+                if answer == TAKE_OUT:
                     pool.withdraw(sample_id, **words)
                     withdrawn += 1
                 else:
-                    pool.relabel(sample_id, line.answer, **words)
-                    named[line.answer] = named.get(line.answer, 0) + 1
+                    pool.relabel(sample_id, answer, **words)
+                    named[answer] = named.get(answer, 0) + 1
         later = sum(map(len, _members(pool).values()))
     return NamingReport(dict(sorted(named.items())), withdrawn, later, pool.digest())
 
@@ -105,35 +95,21 @@ def _members(pool: Pool) -> dict[str, list[str]]:
     return members
 
 
-def _checked(lines: list[_Line], members: Mapping[str, list[str]]) -> list[_Line]:
-    """Return the lines with an answer; raise before anything is done if one is wrong."""
-    seen: set[str] = set()
+def _answers(lines: list[FilledRow], members: Mapping[str, list[str]]) -> list[tuple[str, str]]:
+    """Return (set, answer) of the lines with an answer; raise before anything is done if a line is wrong."""
+    answers: dict[str, str] = {}
     for line in lines:
-        if line.cluster in seen:
-            raise SettingsError(f"{line.place}: {line.cluster} stands in the list twice")
-        seen.add(line.cluster)
-        if line.cluster not in members:
+        cluster, answer = line.values
+        if cluster in answers:
+            raise SettingsError(f"{line.place}: {cluster} stands in the list twice")
+        answers[cluster] = answer
+        if cluster not in members:
             known = ", ".join(sorted(members)) or "none"
-            raise SettingsError(f"{line.place}: no set {line.cluster!r} waits for a name; those that do: {known}")
-        is_fit = is_class_name(line.answer) and not is_provisional(line.answer)
-        if line.answer and line.answer != TAKE_OUT and not is_fit:
+            raise SettingsError(f"{line.place}: no set {cluster!r} waits for a name; those that do: {known}")
+        is_fit = is_class_name(answer) and not is_provisional(answer)
+        if answer and answer != TAKE_OUT and not is_fit:
             raise SettingsError(
-                f"{line.place}: class {line.answer!r}: use 1 to 64 letters, digits and _ . - without a leading dot or "
+                f"{line.place}: class {answer!r}: use 1 to 64 letters, digits and _ . - without a leading dot or "
                 f"dash, not beginning with unnamed; {TAKE_OUT} takes the set out"
             )
-    return [line for line in lines if line.answer]
-
-
-def _read(path: Path) -> list[_Line]:
-    try:
-        text = read_bytes(path).decode("utf-8-sig")  # table programs write a mark in front
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is no UTF-8 text: save the list as CSV (UTF-8)") from error
-    rows = csv.DictReader(io.StringIO(text))
-    missing = [name for name in ("cluster", "class") if name not in (rows.fieldnames or ())]
-    if missing:
-        raise SettingsError(f"{path} has no column {', '.join(missing)}: it needs {','.join(CLUSTER_COLUMNS)}")
-    return [
-        _Line(f"{path}, line {number}", (row["cluster"] or "").strip(), (row["class"] or "").strip())
-        for number, row in enumerate(rows, start=2)
-    ]
+    return [(cluster, answer) for cluster, answer in answers.items() if answer]
