@@ -1,6 +1,7 @@
 """How well found sets agree with the true classes of real data; prints the table of docs/classify.md."""
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,11 @@ def test_default_sets_agree_with_the_classes(name: str, least_purity: float, tmp
             import_samples(DATA / name / tar, pool, ImportOptions(), ManualClock())
         table = pool.load(("train", "validation", "test"))
     channels = table.pixels.shape[3]
-    values = standardise(look_features(table.pixels), family_columns(channels), least_spreads(channels))
+    started = time.process_time()
+    features = look_features(table.pixels)
+    spent_ms = (time.process_time() - started) / len(table) * 1000
+    sys.stdout.write(f"{name}: {spent_ms:.2f} ms a crop of {table.pixels.shape[1]} px\n")
+    values = standardise(features, family_columns(channels), least_spreads(channels))
     purities = []
     for method, times in WAYS:
         found = cluster(values, ClusterSettings(method, times * len(table.classes)))

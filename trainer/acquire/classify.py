@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-import numpy as np
 
 from trainer.acquire.clusters import ClusterMethod, Clusters, ClusterSettings, cluster, standardise
 from trainer.acquire.look_features import family_columns, least_spreads, look_features
@@ -59,13 +58,11 @@ def classify(pool: Pool, settings: ClusterSettings, utc: str) -> Classified:
 
     Note:
         All sides of the split take part: whoever names a set names its held-out samples too, from the same sheet.
-        Memory: the crops, and about 500 bytes a sample.
+        Memory: the crops as `Pool.load` keeps them, and a few copies of the features.
     """
-    whole = pool.load(("train", "validation", "test"))
-    rows = [at for at, class_id in enumerate(whole.class_ids.tolist()) if is_provisional(whole.classes[class_id])]
-    if not rows:
+    table = pool.load(("train", "validation", "test"), classes=[*filter(is_provisional, pool.class_names())])
+    if not len(table):
         raise SettingsError(f"every sample of pool {pool.path} has a class: import pictures with --unlabelled first")
-    table = whole.take(np.array(rows, np.int64))
     channels = table.pixels.shape[3]
     values = standardise(look_features(table.pixels), family_columns(channels), least_spreads(channels))
     clusters = cluster(values, settings)

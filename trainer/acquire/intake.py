@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from edge_runtime.crop import unpack_crop
-from edge_runtime.norm import ClassNorms, class_norms, norm_drift, norm_sums
+from edge_runtime.norm import ClassNorms, norm_drift, norm_sums
 from edge_runtime.receipt import Receipt
 from edge_runtime.residual import ResidualHeader, ResidualRecord, is_training_sample
 from edge_runtime.residual_export import Export
@@ -119,12 +119,10 @@ def take_in(
 
 def _drift(pool: Pool, live: Mapping[str, ClassNorms]) -> dict[str, float]:
     rows = pool.connection.execute(
-        "SELECT class_name, norm_q16 FROM samples WHERE state = 'active' AND split = 'train' AND origin = 'import'"
+        "SELECT class_name, count(*), sum(norm_q16), sum(norm_q16 * norm_q16) FROM samples"
+        " WHERE state = 'active' AND split = 'train' AND origin = 'import' GROUP BY class_name"
     )
-    norms: dict[str, list[int]] = {}
-    for name, norm in rows:
-        norms.setdefault(name, []).append(norm)
-    trained = {name: class_norms(np.array(own, np.int64)) for name, own in norms.items()}
+    trained = {name: ClassNorms(*sums) for name, *sums in rows}
     found = {name: norm_drift(own, trained.get(name, ClassNorms())) for name, own in sorted(live.items())}
     return {name: drift for name, drift in found.items() if drift is not None}
 

@@ -31,7 +31,7 @@ def look_features(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
         scales and their ratio, and the shares of ten local binary patterns.
 
     Note:
-        About 0.3 ms a crop of 64 px on one core.
+        About 1 ms a crop of 48 or 64 px on one core (tests/test_trainer_classify_real.py prints it).
 
     Source:
         Ojala, Pietikäinen, Mäenpää 2002 for the patterns.

@@ -40,6 +40,7 @@ _ADD_EVENT: Final = "INSERT INTO label_events (sample_id, event, class_name, who
 _USABLE: Final = (
     "FROM samples WHERE state = 'active'"
     " AND split IN (SELECT value FROM json_each(?)) AND origin IN (SELECT value FROM json_each(?))"
+    " AND class_name IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -225,12 +226,19 @@ class Pool:
             ).fetchall()
         return tuple(row[0] for row in rows)
 
-    def load(self, splits: Collection[str], *, origins: Collection[str] | None = None) -> SampleTable:
+    def load(
+        self,
+        splits: Collection[str],
+        *,
+        origins: Collection[str] | None = None,
+        classes: Collection[str] | None = None,
+    ) -> SampleTable:
         """Return the active samples of some sides of the split.
 
         Args:
             splits: of "train", "validation", "test".
             origins: of "import", "residual", "audit"; None takes all.
+            classes: whose samples; None takes all. The table's class names are those of the whole pool in any case.
 
         Raises:
             PoolError: nothing was imported yet, or the file cannot be read or is damaged.
@@ -242,14 +250,18 @@ class Pool:
             data_set = self.data_set()
             if data_set is None:
                 raise PoolError(f"pool {self.path} is empty: import samples first")
-            wanted = (_json(splits), _json(_ORIGINS if origins is None else origins))
+            names = self.class_names()
+            wanted = tuple(
+                _json(chosen)
+                for chosen in (splits, _ORIGINS if origins is None else origins, names if classes is None else classes)
+            )
             count = self._connection.execute(f"SELECT count(*) {_USABLE}", wanted).fetchone()[0]
             rows = self._connection.execute(
                 f"SELECT sample_id, class_name, group_name, split, origin, norm_q16, source, blob {_USABLE} "
                 "ORDER BY sample_id",
                 wanted,
             )
-            return read_table(rows, count, self.class_names(), CropRoom(data_set.crop, self.path.parent))
+            return read_table(rows, count, names, CropRoom(data_set.crop, self.path.parent))
 
     def crops(self) -> Iterator[tuple[str, str, str, NDArray[np.uint8]]]:
         """Give sample id, group, split and pixels (S, S, C) uint8 of every sample whatever its state, in order of ids.

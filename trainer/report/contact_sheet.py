@@ -1,5 +1,6 @@
 """The sheet from which a person names found sets: what is typical of each, and what hardly belongs to it."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,7 +62,7 @@ def write_contact_sheet(found: Classified, pool: Path, folder: Path, language: L
     page = _Page(
         lead=Say.sheet_lead.filled(samples=count_text(len(found.table)), sets=sum(number >= 0 for number in numbers)),
         sets=tuple(_set_of(found, number) for number in numbers),
-        command=f"sortloop-train pool name {pool} {folder / CLUSTERS_FILE} --who NAME",
+        command=shlex.join(("sortloop-train", "pool", "name", f"{pool}", f"{folder / CLUSTERS_FILE}", "--who", "NAME")),
     )
     path = folder / CONTACT_SHEET
     try:
