@@ -185,14 +185,18 @@ def test_a_killed_process_loses_its_row_alone(tmp_path: Path) -> None:
 def test_workers_end_when_the_benchmark_is_killed(tmp_path: Path) -> None:
     """Nothing tells a killed program's processes: they would work on rows that nobody takes."""
     os.mkfifo(tmp_path / "pid")
+    told = os.open(tmp_path / "pid", os.O_RDONLY | os.O_NONBLOCK)
     folder = Path(__file__).parent
     paths = os.pathsep.join([str(folder.parent), str(folder)])
     benchmark = subprocess.Popen(
         [sys.executable, str(folder / "bench_rows.py"), str(tmp_path)], env=os.environ | {"PYTHONPATH": paths}
     )
-    worker = os.pidfd_open(int((tmp_path / "pid").read_text("ascii")))  # waits until the worker has begun
+    begun, _, _ = select.select([told], [], [], 60.0)
+    assert begun == [told], "the worker has not begun"
+    worker = os.pidfd_open(int(os.read(told, 32)))
     benchmark.kill()
     benchmark.wait()
     ended, _, _ = select.select([worker], [], [], 30.0)
     os.close(worker)
+    os.close(told)
     assert ended == [worker]

@@ -16,7 +16,7 @@ from trainer.errors import ResumeError, SettingsError
 from trainer.loop.results import load_result
 from trainer.loop.run import RunPlan, run
 from trainer.pool.pool import Pool
-from trainer.pool.round_record import RoundRecord
+from trainer.progress import TerminalProgress
 from trainer.report.comparison_page import compare_runs, write_comparison
 from trainer.settings import RunSettings, StopSettings
 from trainer.train.fit import FitSettings
@@ -29,16 +29,6 @@ SETTINGS = RunSettings(
 )
 
 
-class Quiet:
-    """Nobody watches."""
-
-    def step(self, what: str, done: int, total: int) -> None:
-        """Ignore steps."""
-
-    def round_done(self, record: RoundRecord, seconds: float) -> None:
-        """Ignore rounds."""
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
@@ -46,8 +36,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_synthetic_pool(folder / "other.pool", SyntheticSamples(counts={"train": 40, "validation": 20}, seed=1))
     plans = {"first": ("one", SETTINGS), "second": ("one", msgspec.structs.replace(SETTINGS, m=6))}
     for name, (pool_name, settings) in (plans | {"stranger": ("other", SETTINGS)}).items():
-        with Pool.open(folder / f"{pool_name}.pool") as pool:
-            run(pool, RunPlan(folder / name, settings), ManualClock(), Quiet())
+        with Pool.open(folder / f"{pool_name}.pool") as pool, TerminalProgress(quiet=True) as progress:
+            run(pool, RunPlan(folder / name, settings), ManualClock(), progress)
     return folder
 
 

@@ -15,7 +15,7 @@ from firmware_bridge.clock import SystemClock
 from trainer.demo.synthetic import SyntheticSamples, make_synthetic_pool
 from trainer.loop.run import RunPlan, run
 from trainer.pool.pool import Pool
-from trainer.pool.round_record import RoundRecord
+from trainer.progress import TerminalProgress
 from trainer.settings import RunSettings
 
 __all__ = ["measure"]
@@ -59,16 +59,6 @@ class Watch:
             self.file_mib = max(self.file_mib, (kib["RssFile"] + kib["RssShmem"]) / 1024)
 
 
-class Silent:
-    """Nobody watches the run."""
-
-    def step(self, what: str, done: int, total: int) -> None:
-        """Take no note."""
-
-    def round_done(self, record: RoundRecord, seconds: float) -> None:
-        """Take no note."""
-
-
 def measure(folder: Path, count: int) -> str:
     """Return a line of the table for a pool of `count` samples, made in `folder` if it is not there yet."""
     path = folder / f"{count}.pool"
@@ -80,9 +70,9 @@ def measure(folder: Path, count: int) -> str:
         )
     settings = override_settings(RunSettings(), SETTINGS)
     started_s, cpu_s = time.monotonic(), time.process_time()
-    with Pool.open(path) as pool, Watch() as watch:
+    with Pool.open(path) as pool, TerminalProgress(quiet=True) as progress, Watch() as watch:
         plan = RunPlan(folder / f"run-{count}-{time.time_ns()}", settings)
-        result = run(pool, plan, SystemClock(), Silent())
+        result = run(pool, plan, SystemClock(), progress)
     wall_s, cpu_s = time.monotonic() - started_s, time.process_time() - cpu_s
     crops_mib = result.pool_samples * 48 * 48 * 3 / 2**20
     return (
