@@ -79,6 +79,13 @@ def test_pictures_without_folders_are_imported_unnamed(pool: Pool) -> None:
     assert sum(pool.counts().active[UNNAMED].values()) == 72
 
 
+def test_an_import_says_what_unnamed_samples_wait_for(pool: Pool, unlabelled: Path) -> None:
+    report = import_samples(unlabelled / "pictures", pool, ImportOptions(is_unlabelled=True), ManualClock())
+    assert report.notices == {"no_class_yet": 1}
+    assert all("had no class and still has none" in entry.reason for entry in report.entries[1:])
+    assert report.outcomes == {"duplicate": 72}
+
+
 def test_without_the_option_such_pictures_are_no_samples(unlabelled: Path, tmp_path: Path) -> None:
     with Pool.open(tmp_path / "q.pool", create=True) as other, pytest.raises(ImportFailedError, match="no_class 72"):
         import_samples(unlabelled / "pictures", other, ImportOptions(), ManualClock())

@@ -37,7 +37,7 @@ Outcome = Literal[
     "unsafe_path",
 ]
 Note = Literal["converted", "several_objects"]
-Notice = Literal["missing", "empty_class", "one_class", "look_alikes"]
+Notice = Literal["missing", "empty_class", "one_class", "no_class_yet", "look_alikes"]
 
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 USABLE_OUTCOMES: Final[frozenset[Outcome]] = frozenset({"added", "duplicate", "conflict"})

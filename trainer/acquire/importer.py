@@ -144,7 +144,9 @@ def _give_notice(files: Source, pool: Pool, tally: ImportTally) -> None:
     for notice in files.notices:
         tally.notice(notice.source, notice.notice, notice.reason)
     classes = pool.class_names()
-    if len(classes) < 2:
+    if any(map(is_provisional, classes)):
+        tally.notice(UNNAMED, "no_class_yet", "samples without a class: call classify, then name what it found")
+    elif len(classes) < 2:
         only = ", ".join(classes) or "none"
         tally.notice(only, "one_class", f"the pool holds classes: {only}; a model needs at least two")
 
@@ -190,10 +192,10 @@ class _Store:
         added = self.pool.add_sample(self._sample(file, side))
         if added.stored is None:
             return _Told(file, "added")
-        if added.outcome == "duplicate" and is_provisional(added.stored.class_name) and file.class_name != UNNAMED:
-            return _Told(
-                file, "duplicate", f"same picture as {added.stored.source}, which had no class: now {file.class_name}"
-            )
+        if added.outcome == "duplicate" and is_provisional(added.stored.class_name):
+            now = "still has none" if is_provisional(file.class_name) else f"is now {file.class_name}"
+            reason = f"same picture as {added.stored.source}, which had no class and {now}"
+            return _Told(file, "duplicate", reason)
         if added.outcome == "duplicate":
             return _Told(file, "duplicate", f"same picture as {added.stored.source}, which the pool holds")
         return _Told(
