@@ -52,7 +52,7 @@ class Objects:
     Attributes:
         contours: N outer contours, each (P, 1, 2) int32, x before y, in pixels of the picture.
         boxes_px: (N, 4) int32: x, y, width, height.
-        areas_px: (N,) int64, pixels inside the filled contour's polygon, at least 1.
+        areas_px: (N,) int64, pixels of the filled contour.
         last_columns_px: (N,) int32, leftmost column of the last row.
         foreground: (H, W) uint8 of the whole picture, not 0 where anything was found: these objects, others, dust.
     """
@@ -73,8 +73,12 @@ class Objects:
 
     def select(self, keep: NDArray[np.bool_]) -> "Objects":
         """Return the objects where `keep`, (N,) bool, is true, in the same order, on the same foreground."""
-        contours = tuple(self.contours[i] for i in np.flatnonzero(keep))
-        boxes_px, areas_px, last_columns_px = self.boxes_px[keep], self.areas_px[keep], self.last_columns_px[keep]
+        return self if keep.all() else self.take(np.flatnonzero(keep))
+
+    def take(self, rows: NDArray[np.int64]) -> "Objects":
+        """Return the objects at these indices, (M,), in that order, on the same foreground."""
+        contours = tuple(self.contours[i] for i in rows.tolist())
+        boxes_px, areas_px, last_columns_px = self.boxes_px[rows], self.areas_px[rows], self.last_columns_px[rows]
         return Objects(contours, boxes_px, areas_px, last_columns_px, self.foreground)
 
 
@@ -119,34 +123,46 @@ def segment(frame: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
         return _whole_picture(frame.shape[0], frame.shape[1])
     found = foreground(frame, settings)
     contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    measured = [_measure(np.asarray(contour, np.int32)) for contour in contours]
-    kept = sorted((m for m in measured if m[2] >= settings.min_area_px), key=lambda m: (m[1][1] + m[1][3], m[3]))
-    return _pack(kept, found)
+    objects = _measure(tuple(np.asarray(contour, np.int32) for contour in contours), found)
+    return objects.take(_in_order(objects, settings.min_area_px))
 
 
-_Measured = tuple[NDArray[np.int32], tuple[int, int, int, int], int, int]
+def _in_order(objects: Objects, min_area_px: int) -> NDArray[np.int64]:
+    order = np.lexsort((objects.last_columns_px, objects.last_rows_px))  # no two objects share a pixel, so no ties
+    return np.asarray(order[objects.areas_px[order] >= min_area_px], np.int64)
 
 
-def _measure(contour: NDArray[np.int32]) -> _Measured:
-    x, y, width, height = cv2.boundingRect(contour)
-    points = contour[:, 0, :]  # (P, 2)
-    last_column = int(points[points[:, 1] == y + height - 1, 0].min())
-    # contourArea measures between pixel centres; half the outline is missing, one pixel at the least (Pick's theorem).
-    area = int(cv2.contourArea(contour) + cv2.arcLength(contour, closed=True) / 2) + 1
-    return contour, (x, y, width, height), area, last_column
+def _measure(contours: tuple[NDArray[np.int32], ...], found: NDArray[np.uint8]) -> Objects:
+    if not contours:
+        none = np.zeros(0, np.int32)
+        return Objects((), none.reshape(0, 4), none.astype(np.int64), none, found)
+    counts = [len(contour) for contour in contours]
+    starts = np.cumsum([0, *counts[:-1]])
+    points = np.concatenate(contours)[:, 0]  # (P, 2), all corners of all contours
+    nexts = np.concatenate((points[1:], points[:1]))
+    nexts[starts - 1] = points[np.roll(starts, 1)]  # the corner after the last of a contour is its first
+    low, high = np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)  # (N, 2)
+    is_last_row = points[:, 1] == np.repeat(high[:, 1], counts)
+    last_columns = np.minimum.reduceat(np.where(is_last_row, points[:, 0], np.iinfo(np.int32).max), starts)
+    boxes = np.concatenate((low, high - low + 1), axis=1)
+    return Objects(contours, boxes, _pixel_counts(points, nexts, starts), last_columns, found)
 
 
-def _pack(measured: list[_Measured], found: NDArray[np.uint8]) -> Objects:
-    return Objects(
-        tuple(m[0] for m in measured),
-        np.array([m[1] for m in measured], np.int32).reshape(-1, 4),
-        np.array([m[2] for m in measured], np.int64),
-        np.array([m[3] for m in measured], np.int32),
-        found,
-    )
+def _pixel_counts(
+    points: NDArray[np.int32], nexts: NDArray[np.int32], starts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return (N,) how many pixels lie on and in each outline, by Pick's theorem: area between centres + outline/2 + 1.
+
+    Args:
+        points: (P, 2) corners of all outlines, one after the other; nexts: the corner after each.
+        starts: (N,) where each outline begins.
+    """
+    here, there = points.astype(np.int64), nexts.astype(np.int64)
+    twice_areas = np.add.reduceat(here[:, 0] * there[:, 1] - there[:, 0] * here[:, 1], starts)
+    outlines = np.add.reduceat(np.abs(there - here).max(axis=1), starts)  # steps go to one of eight neighbours
+    return np.asarray((np.abs(twice_areas) + outlines) // 2 + 1, np.int64)
 
 
 def _whole_picture(height: int, width: int) -> Objects:
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.int32).reshape(4, 1, 2)
-    whole = np.full((height, width), 255, np.uint8)
-    return _pack([(corners, (0, 0, width, height), width * height, 0)], whole)
+    return _measure((corners,), np.full((height, width), 255, np.uint8))

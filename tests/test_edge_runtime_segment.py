@@ -1,9 +1,11 @@
 """Objects are found by the recipe's threshold, in one order, holes filled, dust left out."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from strategies import draw_shape, scenes, segment_settings
 
@@ -40,6 +42,24 @@ def test_last_row_and_column_are_a_pixel_of_the_object(scene: NDArray[np.uint8],
 @given(scenes(heights=st.integers(1, 80)), segment_settings())
 def test_no_object_is_smaller_than_the_least_area(scene: NDArray[np.uint8], chosen: SegmentSettings) -> None:
     assert (segment(scene, chosen).areas_px >= chosen.min_area_px).all()
+
+
+@settings(deadline=None)
+@given(hnp.arrays(np.bool_, st.tuples(st.integers(1, 24), st.integers(1, 24))), st.integers(1, 6))
+def test_measures_are_those_of_the_filled_contour_whatever_its_shape(
+    shape: NDArray[np.bool_], min_area_px: int
+) -> None:
+    frame = np.repeat(shape[:, :, None], 3, axis=2).astype(np.uint8) * np.uint8(200)
+    objects = segment(frame, SegmentSettings(blur_px=1, min_area_px=min_area_px))
+    measures = zip(objects.contours, objects.boxes_px, objects.areas_px, objects.last_columns_px, strict=True)
+    for contour, box, area, last_column in measures:
+        filled = np.zeros(shape.shape, np.uint8)
+        cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
+        rows, columns = np.nonzero(filled)
+        last = int(rows.max())
+        assert area == len(rows) >= min_area_px
+        assert box.tolist() == [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+        assert last_column == columns[rows == last].min()
 
 
 @settings(deadline=None)
