@@ -18,10 +18,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from edge_runtime.canvas import Canvas
 from edge_runtime.errors import CropError
 from edge_runtime.segment import Objects, SegmentSettings
 
-__all__ = ["CropSpec", "Crops", "cut_crops", "is_oversize", "pack_crop", "reduce_crops", "unpack_crop"]
+__all__ = ["CropSpec", "Crops", "canvas_of", "cut_crops", "is_oversize", "pack_crop", "reduce_crops", "unpack_crop"]
 
 
 class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +42,11 @@ class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def window_px(self) -> int:
         """Side of the window in the frame, in frame pixels."""
         return self.side_px * self.reduction
+
+    @property
+    def pad_px(self) -> int:
+        """Margin of a canvas: the middle of a box lies inside the picture, so no window reaches further out."""
+        return self.window_px // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,25 @@ def is_oversize(objects: Objects, spec: CropSpec) -> NDArray[np.bool_]:
     return np.asarray((objects.boxes_px[:, 2:] > spec.window_px).any(axis=1), np.bool_)
 
 
-def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settings: SegmentSettings) -> Crops:
+def canvas_of(picture: NDArray[np.uint8], spec: CropSpec) -> Canvas:
+    """Return a copy of a picture (H, W, C) uint8 on a canvas that windows of `spec` can be cut from.
+
+    Raises:
+        CropError: the picture is no (H, W, C).
+    """
+    if picture.ndim != 3:
+        raise CropError(f"picture of shape {picture.shape}: (H, W, {spec.channels}) is wanted")
+    canvas = Canvas.blank(*picture.shape, pad_px=spec.pad_px)
+    np.copyto(canvas.pixels, picture)
+    return canvas
+
+
+def cut_crops(canvas: Canvas, objects: Objects, spec: CropSpec, settings: SegmentSettings) -> Crops:
     """Cut a window around the middle of each object's box and clear what is not the object.
 
     Args:
-        frame: (H, W, C) uint8.
-        objects: from `segment` on this frame; none of them oversize.
+        canvas: the picture, with the margin of `spec`.
+        objects: from `segment` on this picture; none of them oversize.
         spec: window, reduction and channels.
         settings: for the mask mode and its margin.
 
@@ -79,10 +98,13 @@ def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settin
         it. After reduction a pixel belongs to the mask when at least half of its block does.
 
     Raises:
-        CropError: the frame has another number of channels, or an object is larger than the window.
+        CropError: the picture has another number of channels or margin, or an object is larger than the window.
     """
-    if frame.ndim != 3 or frame.shape[2] != spec.channels:
-        raise CropError(f"frame of shape {frame.shape}: the recipe wants (H, W, {spec.channels})")
+    if canvas.padded.shape[2] != spec.channels or canvas.pad_px != spec.pad_px:
+        raise CropError(
+            f"picture of shape {canvas.pixels.shape} with a margin of {canvas.pad_px}: the recipe wants "
+            f"(H, W, {spec.channels}) with {spec.pad_px}"
+        )
     if is_oversize(objects, spec).any():
         raise CropError(
             f"an object exceeds the window of {spec.window_px} px: take oversize objects out before cutting"
@@ -91,13 +113,10 @@ def cut_crops(frame: NDArray[np.uint8], objects: Objects, spec: CropSpec, settin
         empty = (0, spec.side_px, spec.side_px)
         return Crops(np.zeros((*empty, spec.channels), np.uint8), np.zeros(empty, np.bool_))
     window = spec.window_px
-    pad = window // 2  # the middle of a box lies inside the frame, so no window reaches further out
-    x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2  # (N,), left edge in the padded frame
+    x_px = objects.boxes_px[:, 0] + objects.boxes_px[:, 2] // 2  # (N,), left edge in the padded picture
     y_px = objects.boxes_px[:, 1] + objects.boxes_px[:, 3] // 2
     masks = _window_masks(objects, settings.mask_margin_px, window, (x_px, y_px))  # (N, W, W)
-    padded = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
-    padded = padded.reshape(*padded.shape[:2], spec.channels)  # OpenCV drops a single channel
-    windows = sliding_window_view(padded, (window, window, spec.channels))[y_px, x_px, 0]  # (N, W, W, C)
+    windows = sliding_window_view(canvas.padded, (window, window, spec.channels))[y_px, x_px, 0]  # (N, W, W, C)
     return reduce_crops(Crops(_clear_outside(windows, masks), masks), spec.reduction)
 
 

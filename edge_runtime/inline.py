@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions, Pulses
 from edge_runtime.errors import ConfigError
-from edge_runtime.line_scan import Block, LineScan, View
+from edge_runtime.line_scan import Block, Lines, LineScan, View, join
 from edge_runtime.model import Classifier, ModelFolder
 from edge_runtime.pipeline import Sorter, sort_view
 from edge_runtime.schedule import schedule
@@ -35,7 +35,7 @@ class InlineSorter:
         self._sorter = sorter
         self._machine = machine
         self._scan = LineScan(sorter.camera.max_object_lines, sorter.recipe.segment.guard_px)
-        self._tail: Block | None = None
+        self._tail: Lines | None = None
         self._next_line = 0
 
     def sort_block(self, block: Block) -> Sorted:
@@ -43,13 +43,14 @@ class InlineSorter:
 
         Raises:
             ConfigError: the recipe takes each picture as one object: an endless scene is none.
-            FrameError: lines are missing before the block, or the width changed.
+            FrameError: lines are missing before the block, the width changed, or the camera was calibrated for another.
             CropError: the block has another number of channels than the recipe.
         """
         if self._sorter.recipe.segment.mask == "full":
             raise ConfigError('segment.mask is "full", but blocks of an endless scene are no pictures: use "object"')
-        views, self._tail = self._scan.views(self._tail, block)
-        return self._sort(views)
+        lines = self._correct(self._tail, block)
+        self._tail = self._scan.tail(lines)
+        return self._sort(self._scan.views(lines, block.first_line))
 
     def finish(self) -> Sorted:
         """Sort what is left at the end of an endless scene; the next block begins a new one.
@@ -59,20 +60,22 @@ class InlineSorter:
         """
         if self._tail is None:
             return self._sort([])
-        empty = Block(self._tail.end_line, self._tail.pixels[:0])
-        views, _ = self._scan.views(self._tail, empty, is_last=True)
-        self._tail = None
-        return self._sort(views)
+        lines, self._tail = self._tail, None
+        return self._sort(self._scan.views(lines, lines.end_line, is_last=True))
 
     def sort_frame(self, frame: NDArray[np.uint8]) -> Sorted:
         """Sort an area frame (H, W, C) uint8: all its objects are complete; lines count on from frame to frame.
 
         Raises:
+            FrameError: the camera was calibrated for frames of another shape.
             CropError: the frame has another number of channels than the recipe.
         """
-        first, height = self._next_line, int(frame.shape[0])
-        self._next_line += height
-        return self._sort([View(first, frame, first, first + height)])
+        lines = self._correct(None, Block(self._next_line, frame))
+        self._next_line = lines.end_line
+        return self._sort([View(lines, lines.first_line, lines.end_line)])
+
+    def _correct(self, tail: Lines | None, block: Block) -> Lines:
+        return join(tail, block, self._sorter.flat_field, pad_px=self._sorter.recipe.crop.pad_px)
 
     def _sort(self, views: Sequence[View]) -> Sorted:
         recipe, camera = self._sorter.recipe, self._sorter.camera

@@ -57,7 +57,7 @@ GOLDEN_FILE: Final = "golden.npz"
 NORMS_FILE: Final = "norms.json"
 
 # One shape keeps memory constant and makes a score independent of the crop's neighbours in the batch, bit for bit;
-# larger batches gain little on a network this small (machine.classifier_of_bare_ort in make bench).
+# larger batches gain little on a network this small (vision.classifier_of_bare_ort in make bench).
 BATCH: Final = 8
 FP32_TOLERANCE: Final = 1e-4
 # Sums of integers are exact; a rounding to the next level that falls the other way moves a score by less than this.

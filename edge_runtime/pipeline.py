@@ -1,4 +1,4 @@
-"""View to decisions: segment -> crop -> norm -> infer -> decide, one short pure pipeline.
+"""Corrected lines to decisions: segment -> crop -> norm -> infer -> decide, one short pure pipeline.
 
 Knows no process, clock, file or link. The classifier is passed in as a function, so that others can stand in.
 """
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_runtime.crop import Crops, cut_crops, is_oversize
 from edge_runtime.decide import decide
 from edge_runtime.decisions import OVERSIZE, Decisions
+from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import View
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import Camera, Recipe
@@ -33,19 +34,21 @@ class Sorter:
         norm: weights of the norm.
         camera: view the pixels come from.
         classify: crops (N, S, S, C) uint8 to scores (N, K) float32.
+        flat_field: references of the camera; None where it was not calibrated.
     """
 
     recipe: Recipe
     norm: NormSpec
     camera: Camera
     classify: Classify
+    flat_field: FlatField | None = None
 
 
 def sort_view(view: View, sorter: Sorter) -> Decisions:
     """Find, cut out, weigh, classify and decide the objects that belong to a view.
 
     Args:
-        view: lines and ownership, see `line_scan`.
+        view: corrected lines and ownership, see `line_scan`.
         sorter: recipe, norm, camera and classifier.
 
     Returns:
@@ -54,14 +57,15 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
     Raises:
         CropError: the view has another number of channels than the recipe.
     """
-    objects = _owned(segment(view.pixels, sorter.recipe.segment), view)
+    canvas = view.lines.canvas
+    objects = _owned(segment(canvas.pixels, sorter.recipe.segment), view)
     oversize = is_oversize(objects, sorter.recipe.crop)
     if sorter.recipe.segment.mask == "object":
         oversize |= objects.boxes_px[:, 3] > sorter.camera.max_object_lines
-    crops = cut_crops(view.pixels, objects.select(~oversize), sorter.recipe.crop, sorter.recipe.segment)
+    crops = cut_crops(canvas, objects.select(~oversize), sorter.recipe.crop, sorter.recipe.segment)
     decided = _decide(objects, oversize, crops, sorter)
     boxes = objects.boxes_px.astype(np.int64)
-    boxes[:, 1] += view.first_line
+    boxes[:, 1] += view.lines.first_line
     return Decisions(
         camera=sorter.camera.name,
         lines=boxes[:, 1] + boxes[:, 3] - 1,
@@ -87,7 +91,7 @@ class _Decided:
 
 
 def _owned(objects: Objects, view: View) -> Objects:
-    last_lines = objects.last_rows_px.astype(np.int64) + view.first_line
+    last_lines = objects.last_rows_px.astype(np.int64) + view.lines.first_line
     return objects.select(np.asarray((last_lines >= view.owned_from) & (last_lines < view.owned_to), np.bool_))
 
 

@@ -148,13 +148,12 @@ def _measure(contours: tuple[NDArray[np.int32], ...], found: NDArray[np.uint8]) 
     return Objects(contours, boxes, _pixel_counts(points, nexts, starts), last_columns, found)
 
 
-def _pixel_counts(
-    points: NDArray[np.int32], nexts: NDArray[np.int32], starts: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def _pixel_counts(points: NDArray[np.int32], nexts: NDArray[np.int32], starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return (N,) how many pixels lie on and in each outline, by Pick's theorem: area between centres + outline/2 + 1.
 
     Args:
-        points: (P, 2) corners of all outlines, one after the other; nexts: the corner after each.
+        points: (P, 2) corners of all outlines, one after the other.
+        nexts: (P, 2) the corner after each.
         starts: (N,) where each outline begins.
     """
     here, there = points.astype(np.int64), nexts.astype(np.int64)

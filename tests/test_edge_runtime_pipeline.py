@@ -7,27 +7,32 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import scenes, segment_settings, stub_scores
 
-from edge_runtime.crop import CropSpec, cut_crops, is_oversize
+from edge_runtime.crop import CropSpec, canvas_of, cut_crops, is_oversize
 from edge_runtime.decide import decide
 from edge_runtime.decisions import OVERSIZE, Decisions
 from edge_runtime.errors import CropError
-from edge_runtime.line_scan import View
+from edge_runtime.line_scan import Lines, View
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Sorter, sort_view
 from edge_runtime.schemas import Action, Camera, ClassRule, Recipe
 from edge_runtime.segment import SegmentSettings, segment
 
 CLASSES = (ClassRule("good"), ClassRule("stone", "eject"), ClassRule("husk", "eject", min_score=0.6))
+CROP = CropSpec(side_px=32)
 CAMERA = Camera(name="front", width_px=40, max_object_lines=30)
 
 
 def sorter_of(chosen: SegmentSettings, *, oversize: Action = "eject") -> Sorter:
-    recipe = Recipe(CLASSES, segment=chosen, crop=CropSpec(side_px=32), oversize=oversize)
+    recipe = Recipe(CLASSES, segment=chosen, crop=CROP, oversize=oversize)
     return Sorter(recipe, NormSpec(channel_weights=(1, 2, 3)), CAMERA, stub_scores)
 
 
 def whole(frame: NDArray[np.uint8], first_line: int = 0) -> View:
-    return View(first_line, frame, first_line, first_line + len(frame))
+    return part(frame, first_line, first_line + len(frame), first_line)
+
+
+def part(frame: NDArray[np.uint8], owned_from: int, owned_to: int, first_line: int = 0) -> View:
+    return View(Lines(first_line, canvas_of(frame, CROP)), owned_from, owned_to)
 
 
 @settings(deadline=None, max_examples=60)
@@ -40,7 +45,7 @@ def test_decisions_are_those_of_the_stages_one_by_one(
 
     objects = segment(scene, chosen)
     fits = ~is_oversize(objects, sorter.recipe.crop) & (objects.boxes_px[:, 3] <= CAMERA.max_object_lines)
-    crops = cut_crops(scene, objects.select(fits), sorter.recipe.crop, chosen)
+    crops = cut_crops(canvas_of(scene, sorter.recipe.crop), objects.select(fits), sorter.recipe.crop, chosen)
     scores = stub_scores(crops.pixels)
     class_ids, is_eject = decide(scores, sorter.recipe)
     numerators, denominators = norm_sums(crops.pixels, crops.masks, sorter.norm)
@@ -67,7 +72,7 @@ def test_two_views_of_one_frame_share_its_objects(
     scene: NDArray[np.uint8], chosen: SegmentSettings, border: int
 ) -> None:
     sorter, height = sorter_of(chosen), len(scene)
-    parts = [sort_view(View(0, scene, *owned), sorter) for owned in ((0, border), (border, max(border, height)))]
+    parts = [sort_view(part(scene, *owned), sorter) for owned in ((0, border), (border, max(border, height)))]
     joined = Decisions.concat(parts)
     both = sort_view(whole(scene), sorter)
     assert joined.lines.tolist() == both.lines.tolist()
@@ -98,8 +103,9 @@ def test_longest_object_of_a_camera_is_still_classified() -> None:
 
 
 def test_full_mask_knows_no_longest_object() -> None:
-    recipe = Recipe(CLASSES, segment=SegmentSettings(mask="full"), crop=CropSpec(side_px=64))
-    decisions = sort_view(whole(np.zeros((60, 40, 3), np.uint8)), Sorter(recipe, NormSpec(), CAMERA, stub_scores))
+    recipe = Recipe(CLASSES, segment=SegmentSettings(mask="full"), crop=CROP)
+    camera = Camera(width_px=30, max_object_lines=20)
+    decisions = sort_view(whole(np.zeros((31, 30, 3), np.uint8)), Sorter(recipe, NormSpec(), camera, stub_scores))
     assert OVERSIZE not in decisions.class_ids
     assert len(decisions) == 1
 

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.crop import cut_crops, is_oversize
+from edge_runtime.crop import canvas_of, cut_crops, is_oversize
 from edge_runtime.norm import norm_sums
 from edge_runtime.segment import segment
 from trainer.errors import SettingsError
@@ -77,7 +77,7 @@ def cut_sample(picture: NDArray[np.uint8], data_set: DataSet) -> CutSample | Unc
         window_px = data_set.crop.window_px
         return Uncut("oversize", f"object of {width_px} x {height_px} px: the window is {window_px} px")
     # The others are cut too, so that none of their pixels joins the margin of the largest.
-    crops = cut_crops(picture, objects.select(fits), data_set.crop, data_set.segment)
+    crops = cut_crops(canvas_of(picture, data_set.crop), objects.select(fits), data_set.crop, data_set.segment)
     at = int(fits[:largest].sum())
     numerators, denominators = norm_sums(crops.pixels[at : at + 1], crops.masks[at : at + 1], data_set.norm)
     return CutSample(crops.pixels[at], crops.masks[at], int(numerators[0]), int(denominators[0]), len(objects))
