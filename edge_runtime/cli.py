@@ -184,6 +184,42 @@ def check(
     print_result(report, "\n".join(f"{name}: {found}" for name, found in report.files.items()), as_json=as_json)
 
 
+@cli.command(epilog="Example: sortloop-edge calibrate --dark dark/ --white white/ --out /etc/sortloop/calibration")
+@click.option("--dark", type=_existing, required=True, help="Recording with the lamps off.")
+@click.option("--white", type=_existing, required=True, help="Recording of a white surface that fills the view.")
+@click.option("--out", type=_new, required=True, help="Folder `calibration` beside the machine file.")
+@click.option("--camera", default="top", show_default=True, help="Name of the view, as in the machine file.")
+@click.option("--area", is_flag=True, help="Each pixel by itself; else each column, as for a line camera.")
+@click.option(
+    "--target", type=click.IntRange(1, 255), default=230, show_default=True, help="Level of white afterwards."
+)
+@common_options
+def calibrate(
+    dark: Path,
+    white: Path,
+    out: Path,
+    camera: str,
+    target: int,
+    *,
+    area: bool,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Measure how uneven light and camera are, and write what evens them out.
+
+    Exit code 1: the recordings are too bright, too dark or too uneven; what lay in OUT stays.
+    """
+    from edge_runtime.calibrate import Calibration, calibrate_text  # noqa: PLC0415
+    from edge_runtime.calibrate import calibrate as measure  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    report = measure(Calibration(camera, dark, white, out, is_area=area, target=target))
+    print_result(report, calibrate_text(report), as_json=as_json)
+    if report.verdict != "good":
+        raise SystemExit(1)
+
+
 @cli.group(epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
 def residual() -> None:
     """Look at, export and release recorded mistakes."""

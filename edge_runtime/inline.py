@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions, Pulses
 from edge_runtime.errors import ConfigError
+from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import Block, Lines, LineScan, View, join
 from edge_runtime.model import Classifier, ModelFolder
 from edge_runtime.pipeline import Sorter, sort_view
@@ -84,9 +85,15 @@ class InlineSorter:
         return Sorted(decisions, schedule(decisions, self._machine, camera))
 
 
-def make_sorter(folder: ModelFolder, classifier: Classifier, camera: Camera, recipe: Recipe | None = None) -> Sorter:
-    """Join a model with a camera; `recipe` stands in for the folder's own where given."""
-    return Sorter(recipe or folder.recipe, folder.card.norm, camera, classifier.scores)
+def make_sorter(
+    folder: ModelFolder,
+    classifier: Classifier,
+    camera: Camera,
+    recipe: Recipe | None = None,
+    flat_field: FlatField | None = None,
+) -> Sorter:
+    """Join a model with a camera and its references; `recipe` stands in for the folder's own where given."""
+    return Sorter(recipe or folder.recipe, folder.card.norm, camera, classifier.scores, flat_field)
 
 
 def desk_machine(width_px: int, *, pixel_mm: float = 0.1, max_object_lines: int = 96) -> Machine:

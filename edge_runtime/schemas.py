@@ -22,6 +22,7 @@ __all__ = [
     "ClassMetrics",
     "ClassRule",
     "DisplayName",
+    "FileName",
     "Int8Card",
     "Int8Recall",
     "Lane",
@@ -38,6 +39,7 @@ CARD_SCHEMA_VERSION: Final = 1
 Action = Literal["accept", "eject"]
 Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+FileName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # its references are a file
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
@@ -114,14 +116,14 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One view.
 
     Attributes:
-        name: unique on the machine.
+        name: unique on the machine: letters, digits and _ . -
         width_px: pixels of a line.
         pixel_mm: size of a pixel on the belt, both ways.
         to_valves_mm: way of an object from the camera's line to the valves.
         max_object_lines: longest object that can be classified, in lines.
     """
 
-    name: Name = "top"
+    name: FileName = "top"
     width_px: Annotated[int, msgspec.Meta(ge=16, le=16384)] = 1024
     pixel_mm: Positive = 0.1
     to_valves_mm: Positive = 300.0

@@ -3,22 +3,27 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+from edge_runtime.calibrate import flat_field_path
 from edge_runtime.config import load_settings
 from edge_runtime.errors import ConfigError
+from edge_runtime.flat_field import FlatField, load_flat_field
 from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
 from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, load_model_folder, make_classifier
 from edge_runtime.pipeline import Sorter
 from edge_runtime.recorder import Origin
-from edge_runtime.schemas import Machine, Recipe
+from edge_runtime.schemas import Camera, Machine, Recipe
 from edge_runtime.storage import sha256_hex
 from edge_runtime.variants import choice_text, faster_variant
 from firmware_bridge.clock import Clock, CpuClock
 
-__all__ = ["Setup", "check_files", "load_machine", "open_sorter", "origin_of"]
+__all__ = ["CALIBRATION_FOLDER", "Setup", "check_files", "load_machine", "open_sorter", "origin_of"]
+
+CALIBRATION_FOLDER: Final = "calibration"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,11 @@ def open_sorter(
 
     Raises:
         ModelFolderError: the folder is not whole, or its golden crops get other scores here.
-        ConfigError: recipe, machine or an override is wrong, or the recipe names other classes or crops than the model.
+        ConfigError: recipe, machine, an override or the camera's references are wrong, or the recipe names other
+            classes or crops than the model.
+
+    Note:
+        References of the camera are those in `calibration` beside the machine file, where there are any.
     """
     folder = load_model_folder(model)
     classifier = make_classifier(folder)
@@ -53,7 +62,9 @@ def open_sorter(
     if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
         raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
-    return Setup(folder, make_sorter(folder, classifier, where.cameras[0], chosen), where)
+    camera = where.cameras[0]
+    field = None if machine is None else _flat_field(machine, camera)
+    return Setup(folder, make_sorter(folder, classifier, camera, chosen, field), where)
 
 
 def load_machine(path: Path) -> Machine:
@@ -74,6 +85,17 @@ def load_machine(path: Path) -> Machine:
                 f"{path}: lane[{number}] goes from {lane.from_mm} to {lane.to_mm} mm: it would never fire"
             )
     return machine
+
+
+def _flat_field(machine: Path, camera: Camera) -> FlatField | None:
+    path = flat_field_path(machine.parent / CALIBRATION_FOLDER, camera.name)
+    if not path.exists():
+        return None
+    field = load_flat_field(path)
+    columns = field.dark.shape[1]
+    if columns != camera.width_px:
+        raise ConfigError(f"{path} was calibrated for {columns} columns, camera {camera.name} has {camera.width_px}")
+    return field
 
 
 def origin_of(setup: Setup, lot: str) -> Origin:
@@ -111,5 +133,9 @@ def check_files(
         found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
     if machine is not None:
         loaded = load_machine(machine)
-        found[str(machine)] = f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes"
+        calibrated = [camera.name for camera in loaded.cameras if _flat_field(machine, camera) is not None]
+        found[str(machine)] = (
+            f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes; "
+            f"calibrated: {', '.join(calibrated) or 'none'}"
+        )
     return found

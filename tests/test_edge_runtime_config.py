@@ -33,6 +33,7 @@ blur_px = 3
 
 Write = Callable[[str], Path]
 
+FILE_NAMES = st.from_regex("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", fullmatch=True)
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=64)
 RATIOS = st.floats(0.0, 1.0)
 POSITIVE = st.floats(0.0, 1e9, exclude_min=True)
@@ -47,7 +48,7 @@ RECIPES = st.builds(
     residual=st.builds(ResidualPolicy, RATIOS, st.integers(1, 2**62)),
 )
 CAMERAS = st.builds(
-    Camera, NAMES, st.integers(16, 16384), POSITIVE, to_valves_mm=POSITIVE, max_object_lines=st.integers(8, 4096)
+    Camera, FILE_NAMES, st.integers(16, 16384), POSITIVE, to_valves_mm=POSITIVE, max_object_lines=st.integers(8, 4096)
 )
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 LANES = st.builds(Lane, st.integers(0, 4095), FINITE, FINITE, st.integers(0, 100_000))

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_model import TINY_RECIPE, draw_pieces
 
 from edge_runtime.config import to_toml
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, ModelFolderError
+from edge_runtime.flat_field import FlatField, save_flat_field
 from edge_runtime.inline import desk_machine
 from edge_runtime.schemas import Camera, ClassRule, Lane, Machine, Recipe
 from edge_runtime.setup import check_files, load_machine, open_sorter, origin_of
@@ -86,7 +88,7 @@ def test_check_tells_what_each_file_is(tiny_model_folder: Path, tmp_path: Path) 
     found = check_files(tiny_model_folder, recipe, machine)
     assert found[str(tiny_model_folder)].endswith("3 classes, 11 golden crops")
     assert found[str(recipe)] == "recipe with classes good, stone, husk"
-    assert found[str(machine)] == "machine desk, 1 cameras, 2 lanes"
+    assert found[str(machine)] == "machine desk, 1 cameras, 2 lanes; calibrated: none"
     assert check_files(None, None, None) == {}
 
 
@@ -101,3 +103,24 @@ def test_colours_are_told_apart(tiny_model_folder: Path) -> None:
     crops = draw_pieces(["good", "stone", "husk"], width_px=120).reshape(40, 3, 40, 3).transpose(1, 0, 2, 3)
     scores = sorter.classify(crops[:, 4:36, 4:36].copy())
     assert scores.argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_references_beside_the_machine_file_are_used(tiny_model_folder: Path, tmp_path: Path) -> None:
+    machine = write(tmp_path / "machine.toml", desk_machine(100))
+    assert open_sorter(tiny_model_folder, machine=machine).sorter.flat_field is None
+    (tmp_path / "calibration").mkdir()
+    field = FlatField(np.zeros((1, 100, 3), np.uint8), np.full((1, 100, 3), 1.5, np.float32))
+    save_flat_field(tmp_path / "calibration" / "top.npz", field)
+    used = open_sorter(tiny_model_folder, machine=machine).sorter.flat_field
+    assert used is not None
+    assert np.array_equal(used.gain, field.gain)
+    assert check_files(None, None, machine)[str(machine)].endswith("calibrated: top")
+
+
+def test_references_of_another_width_are_refused(tiny_model_folder: Path, tmp_path: Path) -> None:
+    machine = write(tmp_path / "machine.toml", desk_machine(100))
+    (tmp_path / "calibration").mkdir()
+    field = FlatField(np.zeros((1, 99, 3), np.uint8), np.ones((1, 99, 3), np.float32))
+    save_flat_field(tmp_path / "calibration" / "top.npz", field)
+    with pytest.raises(ConfigError, match="calibrated for 99 columns, camera top has 100"):
+        open_sorter(tiny_model_folder, machine=machine)

@@ -1,7 +1,7 @@
 """Speed of the way from raw frame to decisions, as ratios against its own library calls and against a plain script.
 
-`python tests/bench/bench_vision.py` prints the table. One frame of 2048 x 512 with 300 objects, flat field, masks with a
-margin, norm, the middle network. CPU time of one core, all cases in turn, medians.
+`python tests/bench/bench_vision.py` prints the table. One frame of 2048 x 512 with 300 objects, flat field, masks with
+a margin, norm, the middle network. CPU time of one core, all cases in turn, medians.
 
 The plain script does the same stages object by object with batches of one, as a first version would. With a network of
 this size onnxruntime takes nine tenths of the time in both, so that no more can be won than the share of the rest: the
