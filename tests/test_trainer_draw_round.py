@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -179,6 +180,55 @@ def test_one_look_is_not_taken_for_two(shape: str, count: int) -> None:
         "few": lambda: np.concatenate((np.zeros(15), np.full(15, 60000))),
     }
     assert sum(int(looks_of(makers[shape]().astype(np.int64)).max()) for _ in range(100)) <= 2
+
+
+def looks_by_definition(norms: list[int]) -> list[int]:
+    """Every split tried, in exact fractions."""
+    count, total = len(norms), sum(norms)
+
+    def between(low: list[int]) -> Fraction:
+        return Fraction((sum(low) * count - total * len(low)) ** 2, len(low) * (count - len(low)))
+
+    splits = [[norm for norm in norms if norm <= value] for value in sorted(set(norms))[:-1]]
+    low = max(splits, key=between)
+    high = [norm for norm in norms if norm > max(low)]
+    means = Fraction(sum(low), len(low)), Fraction(sum(high), len(high))
+    third = (means[1] - means[0]) / 3
+    valley = sum(means[0] + third < norm < means[1] - third for norm in norms)
+    is_apart = 20 * valley <= count and 10 * min(len(low), len(high)) >= count
+    return [int(is_apart and norm > max(low)) for norm in norms]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_looks_are_those_of_the_best_split_with_a_valley(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dark, bright, odd = rng.integers((60, 60, 0), (200, 200, 20))
+    step = 1 if seed % 2 else 500  # many equal norms
+    values = np.concatenate(
+        (rng.normal(20000, 3000, dark), rng.normal(40000, 3000, bright), rng.uniform(0, 60000, odd))
+    )
+    norms = (values // step * step).astype(np.int64).clip(0, 65536)
+    assert looks_of(norms).tolist() == looks_by_definition(norms.tolist())
+
+
+@pytest.mark.parametrize(("count", "looks"), [(99, 1), (100, 2), (101, 2)])
+def test_a_hundred_samples_are_needed_to_tell_two_looks(count: int, looks: int) -> None:
+    norms = np.where(np.arange(count) < 50, 1000, 9000)
+    assert len(set(looks_of(norms).tolist())) == looks
+
+
+@pytest.mark.parametrize(("dark", "bright"), [(96, 14), (14, 96), (60, 60), (250, 50)])
+def test_each_look_gives_its_share_and_at_least_one(dark: int, bright: int) -> None:
+    norms = np.concatenate((np.full(dark, 1000), np.full(bright, 9000))) + np.arange(dark + bright)
+    one = ClassCandidates.of_norms(norms, np.arange(norms.size, dtype=np.uint64))
+    nearest = NormNearest()
+    assert draw_from_looks(nearest, one, DrawSizes.of(1)).tolist() == nearest.draw(one, DrawSizes.of(1)).tolist()
+    for m in range(2, norms.size + 1):
+        drawn = draw_from_looks(nearest, one, DrawSizes.of(m))
+        fair = round(m * dark / norms.size)
+        possible = range(max(1, m - bright), min(m - 1, dark) + 1)
+        assert int((drawn < dark).sum()) == min((abs(share - fair), share) for share in possible)[1]
+        assert len(set(drawn.tolist())) == len(drawn) == m
 
 
 @given(st.lists(st.integers(0, 65536), max_size=80), st.integers(1, 12))

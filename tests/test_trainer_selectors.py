@@ -276,6 +276,16 @@ def test_keys_are_the_first_bytes_of_the_content_hash_and_mix_without_collisions
     assert abs(float(shares.mean()) - 0.5) < 0.04
 
 
+def test_chance_is_splitmix64() -> None:
+    """Its published first numbers for 1234567; one stream is another by as much added to the keys."""
+    key = np.array([1234567], np.uint64)
+    published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    assert [int(mixed(key, step, 0)[0]) for step in range(4)] == published
+    for stream in (1, 2, 1000):
+        shift = np.uint64(stream * 0xD1B54A32D192ED03 % 2**64)
+        assert mixed(key, 3, stream).tolist() == mixed(key + shift, 3, 0).tolist()
+
+
 @pytest.mark.parametrize(("m", "drawn"), [(1, [50]), (2, [25, 75]), (3, [16, 50, 84])])
 def test_a_stratified_draw_takes_the_middle_of_each_part(m: int, drawn: list[int]) -> None:
     rising = candidates(list(range(101)))

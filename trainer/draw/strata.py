@@ -76,10 +76,12 @@ def draw_from_looks(selector: Selector, candidates: ClassCandidates, sizes: Draw
 
 
 def _split(ordered: NDArray[np.float64]) -> float:
-    """Return the value above which the brighter heap begins: the largest variance between both heaps."""
+    """Return the value above which the brighter heap begins: the largest variance between both heaps.
+
+    It never lies amid equal norms: over these the variance is a convex function of the place.
+    """
     count = len(ordered)
     sums = np.cumsum(ordered)
     sizes = np.arange(1, count)
     between = (sums[:-1] * count - sums[-1] * sizes) ** 2 / (sizes * (count - sizes))
-    between[ordered[1:] == ordered[:-1]] = -1.0  # equal norms stay together
     return float(ordered[int(np.argmax(between))])
