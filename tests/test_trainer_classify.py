@@ -82,6 +82,7 @@ def test_pictures_without_folders_are_imported_unnamed(pool: Pool) -> None:
 def test_an_import_says_what_unnamed_samples_wait_for(pool: Pool, unlabelled: Path) -> None:
     report = import_samples(unlabelled / "pictures", pool, ImportOptions(is_unlabelled=True), ManualClock())
     assert report.notices == {"no_class_yet": 1}
+    assert len(report.entries) == 73
     assert all("had no class and still has none" in entry.reason for entry in report.entries[1:])
     assert report.outcomes == {"duplicate": 72}
 

@@ -71,13 +71,11 @@ def cut_sample(picture: NDArray[np.uint8], data_set: DataSet) -> CutSample | Unc
     if len(objects) == 0:
         return Uncut("no_object", f"nothing on the object's side of grey level {data_set.segment.threshold}")
     largest = int(np.argmax(objects.areas_px))
-    fits = ~is_oversize(objects, data_set.crop)
-    if not fits[largest]:
-        width_px, height_px = objects.boxes_px[largest, 2:]
+    taken = objects.take(np.array([largest]))
+    if is_oversize(taken, data_set.crop).any():
+        width_px, height_px = taken.boxes_px[0, 2:]
         window_px = data_set.crop.window_px
         return Uncut("oversize", f"object of {width_px} x {height_px} px: the window is {window_px} px")
-    # The others are cut too, so that none of their pixels joins the margin of the largest.
-    crops = cut_crops(canvas_of(picture, data_set.crop), objects.select(fits), data_set.crop, data_set.segment)
-    at = int(fits[:largest].sum())
-    numerators, denominators = norm_sums(crops.pixels[at : at + 1], crops.masks[at : at + 1], data_set.norm)
-    return CutSample(crops.pixels[at], crops.masks[at], int(numerators[0]), int(denominators[0]), len(objects))
+    crops = cut_crops(canvas_of(picture, data_set.crop), taken, data_set.crop, data_set.segment)
+    numerators, denominators = norm_sums(crops.pixels, crops.masks, data_set.norm)
+    return CutSample(crops.pixels[0], crops.masks[0], int(numerators[0]), int(denominators[0]), len(objects))
