@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError, FrameError, StorageError
 from edge_runtime.flat_field import (
+    LEAST_LIGHT,
+    MOST_GAIN,
+    TARGET,
     FieldVerdict,
     FlatField,
     flat_field_of,
@@ -49,7 +52,7 @@ class Calibration:
     white: Path
     folder: Path
     is_area: bool = False
-    target: int = 230
+    target: int = TARGET
 
 
 class CalibrateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -102,15 +105,16 @@ def calibrate(asked: Calibration) -> CalibrateReport:
     Raises:
         FrameError: a recording cannot be read or holds pictures of several shapes, or both differ in shape.
         StorageError: the folder cannot be made or written.
-        ConfigError: the references that lie there are damaged: remove them to begin anew.
+        ConfigError: no camera can have this name, or the references that lie there are damaged: remove them to begin
+            anew.
     """
+    path = flat_field_path(asked.folder, asked.camera)
+    before = load_flat_field(path) if path.exists() else None
     dark, white = _average(asked.dark, is_area=asked.is_area), _average(asked.white, is_area=asked.is_area)
     if dark.mean.shape != white.mean.shape:
         raise FrameError(f"{asked.dark} has the shape {dark.mean.shape}, {asked.white} {white.mean.shape}")
     verdict = judge_references(dark.mean, white.mean, white.clipped, target=asked.target)
     field = flat_field_of(dark.mean, white.mean, target=asked.target)
-    path = flat_field_path(asked.folder, asked.camera)
-    before = load_flat_field(path) if path.exists() else None
     if verdict == "good":
         _make_folder(asked.folder)
         save_flat_field(path, field)
@@ -135,9 +139,8 @@ def calibrate_text(report: CalibrateReport) -> str:
     words = {
         "good": f"good: written to {report.path}",
         "too_bright": f"too bright: {report.clipped:.2%} of the white surface is at 255; nothing was written",
-        "too_dark": f"too dark: {light:.0f} levels of light, 60 are needed; nothing was written",
-        "uneven": f"uneven: the brightest place has {report.unevenness:.1f} times the light of the dimmest, more than "
-        "a gain of 4 can mend; nothing was written",
+        "too_dark": f"too dark: {light:.0f} levels of light, {LEAST_LIGHT} are needed; nothing was written",
+        "uneven": f"uneven: the dimmest place would need a gain above {MOST_GAIN:g}; nothing was written",
     }
     lines = [
         f"{report.camera}: {words[report.verdict]}",
@@ -183,11 +186,11 @@ def _average(source: Path, *, is_area: bool) -> _Average:
 
 
 def _drift(before: FlatField, now: FlatField) -> float | None:
-    """Return by what share the light changed: gains are one over it."""
+    """Return by what share the light changed; it is the target over the gain."""
     usable = (before.gain > 0) & (now.gain > 0) if before.gain.shape == now.gain.shape else np.zeros(0, np.bool_)
     if not usable.any():
         return None
-    return float(np.median(before.gain[usable] / now.gain[usable])) - 1.0
+    return float(np.median(before.gain[usable] / now.gain[usable])) * now.target / before.target - 1.0
 
 
 def _make_folder(folder: Path) -> None:

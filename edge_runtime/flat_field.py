@@ -24,7 +24,9 @@ from edge_runtime.errors import ConfigError, FrameError
 from edge_runtime.storage import read_bytes, write_atomic
 
 __all__ = [
+    "LEAST_LIGHT",
     "MOST_GAIN",
+    "TARGET",
     "FieldVerdict",
     "FlatField",
     "correct",
@@ -34,27 +36,30 @@ __all__ = [
     "save_flat_field",
 ]
 
+LEAST_LIGHT: Final = 60  # grey levels between dark and white; below it noise is a visible share
+TARGET: Final = 230  # leaves room for what is brighter than the reference
 MOST_GAIN: Final = 4.0  # more would amplify noise by as much, and a step of one grey level to four
 _GAIN_STEPS: Final = 256
 _STRIP_ROWS: Final = 16  # a strip and its references stay in the cache
 _WHITE: Final = 255
 _MOST_CLIPPED: Final = 0.001
-_LEAST_LIGHT: Final = 60
 _FIELD_ERRORS: Final = (KeyError, ValueError, EOFError, OSError, BadZipFile)
 FieldVerdict = Literal["good", "too_bright", "too_dark", "uneven"]
 
 
 @dataclass(frozen=True, slots=True)
 class FlatField:
-    """References of one camera, for R rows that repeat down the picture: 1 for a line camera, all rows for an area one.
+    """References of one camera: R = 1 row that counts for every line of a line camera, or all rows of an area camera.
 
     Attributes:
         dark: (R, W, C) uint8, the level without light.
         gain: (R, W, C) float32, multiples of 1/256 in 0..4.
+        target: level that a white surface gets, 1..255.
     """
 
     dark: NDArray[np.uint8]
     gain: NDArray[np.float32]
+    target: int = TARGET
 
 
 def correct(raw: NDArray[np.uint8], field: FlatField | None, out: NDArray[np.uint8]) -> None:
@@ -69,7 +74,7 @@ def correct(raw: NDArray[np.uint8], field: FlatField | None, out: NDArray[np.uin
         FrameError: the picture has another width, number of bands or, for an area camera, height than the references.
 
     Note:
-        Ties are rounded to the even level. About 2.5 ms of one core for 3 MB.
+        Ties are rounded to the even level.
     """
     if field is None:
         np.copyto(out, raw)
@@ -84,9 +89,8 @@ def correct(raw: NDArray[np.uint8], field: FlatField | None, out: NDArray[np.uin
     for start in range(0, len(raw), _STRIP_ROWS):
         strip = raw[start : start + _STRIP_ROWS]
         at = 0 if rows == 1 else start
-        below = cv2.subtract(strip, dark[at : at + len(strip)]).reshape(strip.shape)
-        level = cv2.multiply(below, gain[at : at + len(strip)], dtype=cv2.CV_8U)
-        out[start : start + _STRIP_ROWS] = level.reshape(strip.shape)
+        below = cv2.subtract(strip, dark[at : at + len(strip)])
+        cv2.multiply(below, gain[at : at + len(strip)], dst=out[start : start + len(strip)], dtype=cv2.CV_8U)
 
 
 def flat_field_of(dark: NDArray[np.float64], white: NDArray[np.float64], *, target: int) -> FlatField:
@@ -103,7 +107,7 @@ def flat_field_of(dark: NDArray[np.float64], white: NDArray[np.float64], *, targ
     floor = np.clip(np.rint(dark), 0, _WHITE).astype(np.uint8)
     light = np.maximum(white - floor, 1.0)
     steps = np.clip(np.rint(target / light * _GAIN_STEPS), 0, MOST_GAIN * _GAIN_STEPS)
-    return FlatField(floor, (steps / _GAIN_STEPS).astype(np.float32))
+    return FlatField(floor, (steps / _GAIN_STEPS).astype(np.float32), target)
 
 
 def judge_references(
@@ -124,7 +128,7 @@ def judge_references(
     light = white - dark
     if clipped > _MOST_CLIPPED:
         return "too_bright"
-    if float(np.median(light)) < _LEAST_LIGHT:
+    if float(np.median(light)) < LEAST_LIGHT:
         return "too_dark"
     return "uneven" if float(light.min()) * MOST_GAIN < target else "good"
 
@@ -136,7 +140,7 @@ def save_flat_field(path: Path, field: FlatField) -> None:
         StorageError: the file cannot be written.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, dark=field.dark, gain=field.gain)
+    np.savez(buffer, dark=field.dark, gain=field.gain, target=np.uint8(field.target))
     write_atomic(path, buffer.getvalue())
 
 
@@ -144,12 +148,13 @@ def load_flat_field(path: Path) -> FlatField:
     """Read references.
 
     Raises:
-        ConfigError: the file is damaged, or a gain is no number, out of range, or no multiple of 1/256.
+        ConfigError: the file is damaged, a gain is no number, out of range, or no multiple of 1/256, or the target is
+            no grey level.
         StorageError: the file cannot be read.
     """
     try:
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as arrays:
-            dark, gain = arrays["dark"], arrays["gain"]
+            dark, gain, target = arrays["dark"], arrays["gain"], int(arrays["target"])
     except _FIELD_ERRORS as error:
         raise ConfigError(f"{path} is no flat field: {error}; calibrate again") from error
     if dark.dtype != np.uint8 or gain.dtype != np.float32 or dark.ndim != 3 or dark.shape != gain.shape:
@@ -158,4 +163,6 @@ def load_flat_field(path: Path) -> FlatField:
         raise ConfigError(f"{path}: a gain is missing, no number, or outside 0..{MOST_GAIN:g}; calibrate again")
     if (gain * _GAIN_STEPS % 1).any():
         raise ConfigError(f"{path}: a gain is no multiple of 1/{_GAIN_STEPS}; calibrate again")
-    return FlatField(dark, gain)
+    if not 1 <= target <= _WHITE:
+        raise ConfigError(f"{path}: target {target} is outside 1..{_WHITE}; calibrate again")
+    return FlatField(dark, gain, target)

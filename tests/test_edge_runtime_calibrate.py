@@ -1,6 +1,7 @@
 """References are averaged, judged and kept; what is no good changes nothing on the machine."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -52,7 +53,7 @@ def test_a_white_surface_comes_out_even(tmp_path: Path, *, is_area: bool) -> Non
     [
         (np.full(WIDTH, 254.0), "too_bright", "at 255"),
         (np.full(WIDTH, 60.0), "too_dark", "60 are needed"),
-        (lamp(220, 40), "uneven", "a gain of 4"),
+        (lamp(220, 40), "uneven", "a gain above 4"),
     ],
 )
 def test_bad_references_leave_the_old_ones(
@@ -75,6 +76,13 @@ def test_a_lamp_that_ages_is_told(tmp_path: Path, factor: float, *, advice: bool
     assert report.verdict == "good"
     assert report.drift == pytest.approx(factor - 1, abs=0.01)
     assert ("clean the lamps" in calibrate_text(report)) is advice
+
+
+def test_another_target_is_no_drift(tmp_path: Path) -> None:
+    calibration = asked(tmp_path, lamp(200, 150))
+    calibrate(calibration)
+    report = calibrate(replace(calibration, target=180))
+    assert report.drift == pytest.approx(0, abs=0.01)
 
 
 def test_recordings_of_two_shapes_are_refused(tmp_path: Path) -> None:

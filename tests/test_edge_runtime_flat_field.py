@@ -1,5 +1,6 @@
 """The correction is exact integer arithmetic, whatever the picture, and bad references are refused."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -102,9 +103,10 @@ def test_references_of_a_line_fit_any_number_of_lines() -> None:
 
 
 def test_references_survive_the_disk(tmp_path: Path) -> None:
-    field = field_for((1, 8, 3), 0)
+    field = replace(field_for((1, 8, 3), 0), target=77)
     save_flat_field(tmp_path / "top.npz", field)
     read = load_flat_field(tmp_path / "top.npz")
+    assert read.target == 77
     assert np.array_equal(read.dark, field.dark)
     assert np.array_equal(read.gain, field.gain)
 
@@ -122,10 +124,11 @@ def test_gains_that_cannot_be_are_refused(tmp_path: Path, value: float) -> None:
     "arrays",
     [
         {"dark": np.zeros((1, 2, 3), np.uint8)},
-        {"dark": np.zeros((1, 2, 3), np.uint8), "gain": np.ones((1, 2, 1), np.float32)},
-        {"dark": np.zeros((2, 3), np.uint8), "gain": np.ones((2, 3), np.float32)},
-        {"dark": np.zeros((1, 2, 3), np.int64), "gain": np.ones((1, 2, 3), np.float32)},
-        {"dark": np.zeros((0, 2, 3), np.uint8), "gain": np.ones((0, 2, 3), np.float32)},
+        {"dark": np.zeros((1, 2, 3), np.uint8), "gain": np.ones((1, 2, 3), np.float32)},
+        {"dark": np.zeros((1, 2, 3), np.uint8), "gain": np.ones((1, 2, 1), np.float32), "target": np.uint8(230)},
+        {"dark": np.zeros((2, 3), np.uint8), "gain": np.ones((2, 3), np.float32), "target": np.uint8(230)},
+        {"dark": np.zeros((1, 2, 3), np.int64), "gain": np.ones((1, 2, 3), np.float32), "target": np.uint8(230)},
+        {"dark": np.zeros((0, 2, 3), np.uint8), "gain": np.ones((0, 2, 3), np.float32), "target": np.uint8(230)},
     ],
 )
 def test_files_that_are_no_references_are_refused(tmp_path: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
@@ -143,3 +146,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
             load_flat_field(tmp_path / "top.npz")
     with pytest.raises(StorageError):
         load_flat_field(tmp_path / "missing.npz")
+
+
+@pytest.mark.parametrize("target", [0, 256])
+def test_a_target_that_is_no_grey_level_is_refused(tmp_path: Path, target: int) -> None:
+    field = field_for((1, 8, 3), 0)
+    np.savez(tmp_path / "top.npz", dark=field.dark, gain=field.gain, target=np.int64(target))
+    with pytest.raises(ConfigError, match=f"target {target} is outside 1..255"):
+        load_flat_field(tmp_path / "top.npz")
