@@ -55,10 +55,10 @@ def test_folds_are_judged_together() -> None:
         (UP, ACROSS, "open"),
         (ACROSS, UP, "open"),
         (UP, DOWN, "open"),
-        (None, None, "too few seeds"),
+        (None, UP, "too few seeds"),
     ],
 )
-def test_a_win_needs_both_intervals(seeds: Interval | None, groups: Interval | None, expected: str) -> None:
+def test_a_win_needs_both_intervals(seeds: Interval | None, groups: Interval, expected: str) -> None:
     assert verdict(seeds, groups) == expected
 
 
@@ -73,6 +73,19 @@ def test_an_interval_over_groups_is_that_of_independent_images() -> None:
     assert (reach.arm, reach.seeds) == ("norm", 1)
     assert accuracy.mean == pytest.approx(0.8)
     assert [accuracy.low, accuracy.high] == pytest.approx([0.745, 0.855], abs=0.006)
+
+
+def test_one_seed_has_an_interval_over_groups_alone() -> None:
+    """20 of 200 images more are right, on the same images: as wide as a share of 0.1, 0.1 +- 1.96 * 0.0212."""
+    ids = tuple(f"{i:03}" for i in range(200))
+    side = HeldOut(("a", "b"), ids, ids, tuple(i % 2 for i in range(200)))
+    truth = np.array(side.class_ids, np.uint8)
+    worse = np.array([1 - k if i % 10 == 0 else k for i, k in enumerate(side.class_ids)], np.uint8)
+    rows = [_on(side, made_row(), truth), _on(side, made_row(arm="full"), worse)]
+    results = pool_folds(rows, {side.digest: side})
+    one = next(c for c in compare_arms(results, resample_groups(results)) if c.figure == "accuracy")
+    assert (one.pairs, one.over_seeds, one.verdict) == (1, None, "too few seeds")
+    assert [one.mean, one.over_groups.low, one.over_groups.high] == pytest.approx([0.1, 0.0585, 0.1415], abs=0.006)
 
 
 def test_losses_are_told_like_wins() -> None:

@@ -102,7 +102,8 @@ class Comparison:
         set, arm, figure: which.
         pairs: seeds that both have.
         mean: of the differences.
-        over_seeds, over_groups: 95 % intervals; None with fewer than two pairs.
+        over_seeds: 95 % interval; None with fewer than two pairs.
+        over_groups: 95 % interval over the test groups, with the seeds as they are.
         verdict: of the norm loop.
     """
 
@@ -112,7 +113,7 @@ class Comparison:
     pairs: int
     mean: float
     over_seeds: Interval | None
-    over_groups: Interval | None
+    over_groups: Interval
     verdict: Verdict
 
 
@@ -178,9 +179,9 @@ def compare_arms(results: Sequence[SeedResult], resamples: Resamples) -> list[Co
     return compared
 
 
-def verdict(over_seeds: Interval | None, over_groups: Interval | None) -> Verdict:
+def verdict(over_seeds: Interval | None, over_groups: Interval) -> Verdict:
     """Return how the norm loop stands: a difference that one of the intervals lets vanish stays open."""
-    if over_seeds is None or over_groups is None:
+    if over_seeds is None:
         return "too few seeds"
     if not (over_seeds.excludes_zero and over_groups.excludes_zero):
         return "open"
@@ -232,12 +233,10 @@ def _compare(
     for figure in FIGURES if pairs else ():
         differences = np.array([getattr(norm, figure) - getattr(other, figure) for norm, other in pairs], np.float64)
         mean = float(differences.mean())
-        over_seeds = over_groups = None
         name, arm = pairs[0][1].set, pairs[0][1].arm
-        if len(seeds) > 1:
-            over_seeds = t_interval(differences)
-            curves = [resamples[name, NORM, s][figure] - resamples[name, arm, s][figure] for s in seeds]
-            over_groups = percentile_interval(mean, np.mean(curves, axis=0))
+        curves = [resamples[name, NORM, s][figure] - resamples[name, arm, s][figure] for s in seeds]
+        over_groups = percentile_interval(mean, np.mean(curves, axis=0))
+        over_seeds = t_interval(differences) if len(seeds) > 1 else None
         compared = (len(seeds), mean, over_seeds, over_groups, verdict(over_seeds, over_groups))
         found.append(Comparison(name, arm, figure, *compared))
     return found
