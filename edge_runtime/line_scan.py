@@ -71,6 +71,11 @@ class View:
     owned_from: int
     owned_to: int
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is all of a scene, so that nothing in it is cut off."""
+        return self.owned_from == self.lines.first_line and self.owned_to == self.lines.end_line
+
 
 def join(tail: Lines | None, block: Block, field: FlatField | None, *, pad_px: int) -> Lines:
     """Return the kept lines followed by the block's, corrected: the one copy of the block.

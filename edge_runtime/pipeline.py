@@ -1,4 +1,4 @@
-"""Corrected lines to decisions: segment -> crop -> norm -> infer -> decide, one short pure pipeline.
+"""Corrected lines to decisions: segment -> split -> crop -> norm -> infer -> decide, one short pure pipeline.
 
 Knows no process, clock, file or link. The classifier is passed in as a function, so that others can stand in.
 """
@@ -18,6 +18,7 @@ from edge_runtime.line_scan import View
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import Camera, Recipe
 from edge_runtime.segment import Objects, segment
+from edge_runtime.split import split_touching
 
 __all__ = ["Classify", "Sorter", "sort_view"]
 
@@ -58,7 +59,9 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
         CropError: the view has another number of channels than the recipe.
     """
     canvas = view.lines.canvas
-    objects = _owned(segment(canvas.pixels, sorter.recipe.segment), view)
+    touching = _owned(segment(canvas.pixels, sorter.recipe.segment), view)
+    max_lines = len(view.lines) if view.is_whole else sorter.camera.max_object_lines
+    objects = split_touching(touching, sorter.recipe.segment, max_lines=max_lines)
     oversize = is_oversize(objects, sorter.recipe.crop)
     if sorter.recipe.segment.mask == "object":
         oversize |= objects.boxes_px[:, 3] > sorter.camera.max_object_lines

@@ -18,7 +18,7 @@ from edge_runtime.norm import norm_q16
 from edge_runtime.pipeline import Sorter
 from edge_runtime.reports import DecisionRow, ReplayReport
 from edge_runtime.schemas import Machine
-from edge_runtime.segment import segment
+from edge_runtime.split import find_objects
 
 __all__ = ["Replay", "decision_rows", "replay", "replay_report"]
 
@@ -74,7 +74,7 @@ def replay(
             result.steps.append(_without_crops(inline.sort_frame(picture.pixels)))
         drawn = None if polygons is None else _polygons_of(picture.name, polygons)
         if drawn is not None:
-            found = segment(picture.pixels, sorter.recipe.segment).contours
+            found = find_objects(picture.pixels, sorter.recipe.segment).contours
             result.matches.append(match_objects(found, drawn, picture.pixels.shape[:2]))
     if as_blocks:
         result.steps.append(_without_crops(inline.finish()))

@@ -7,6 +7,7 @@ Pure: the same pixels give the same objects in the same order, however the strea
 [[2, 3, 5, 3]]
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -15,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Objects", "SegmentSettings", "foreground", "gray_levels", "segment"]
+__all__ = ["Objects", "SegmentSettings", "foreground", "gray_levels", "measure", "segment"]
 
 
 class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +29,11 @@ class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threshold: grey level 0..255; bright objects lie above it, dark ones at or below it.
         blur_px: side of the median filter against noise; 1 is off, else odd.
         min_area_px: smaller outer contours are dust, in pixels of the filled contour.
+        min_width_px: narrower ones are scratches, threads or the edge of a scanner: shorter side of the smallest
+            rectangle around them, turned as they are.
+        split_neck: objects that touch are parted where the neck is narrower than this share of the thinner one; 0
+            leaves them one object.
+        split_hole_px: a larger hole is a gap between touching objects, a smaller one a spot on an object.
         mask_margin_px: by how much the filled contour is widened for the crop.
     """
 
@@ -37,6 +43,9 @@ class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: Annotated[int, msgspec.Meta(ge=0, le=255)] = 60
     blur_px: Literal[1, 3, 5] = 3
     min_area_px: Annotated[int, msgspec.Meta(ge=1)] = 40
+    min_width_px: Annotated[int, msgspec.Meta(ge=1)] = 1
+    split_neck: Annotated[float, msgspec.Meta(ge=0.0, le=0.95)] = 0.0
+    split_hole_px: Annotated[int, msgspec.Meta(ge=0)] = 25
     mask_margin_px: Annotated[int, msgspec.Meta(ge=0, le=64)] = 2
 
     @property
@@ -123,13 +132,27 @@ def segment(frame: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
         return _whole_picture(frame.shape[0], frame.shape[1])
     found = foreground(frame, settings)
     contours, _ = cv2.findContours(found, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    objects = _measure(tuple(np.asarray(contour, np.int32) for contour in contours), found)
-    return objects.take(_in_order(objects, settings.min_area_px))
+    return measure([np.asarray(contour, np.int32) for contour in contours], found, settings)
 
 
-def _in_order(objects: Objects, min_area_px: int) -> NDArray[np.int64]:
+def measure(contours: Sequence[NDArray[np.int32]], found: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
+    """Return what the outer contours enclose as objects in their order, without those below the least sizes.
+
+    Args:
+        contours: each (P, 1, 2) int32 in pixels of the picture; no two share a pixel.
+        found: (H, W) uint8, foreground of the picture.
+        settings: least area and width.
+    """
+    objects = _measure(tuple(contours), found)
     order = np.lexsort((objects.last_columns_px, objects.last_rows_px))  # no two objects share a pixel, so no ties
-    return np.asarray(order[objects.areas_px[order] >= min_area_px], np.int64)
+    large = objects.take(np.asarray(order[objects.areas_px[order] >= settings.min_area_px], np.int64))
+    if settings.min_width_px == 1:
+        return large
+    return large.select(np.array([_width_px(contour) >= settings.min_width_px for contour in large.contours], np.bool_))
+
+
+def _width_px(contour: NDArray[np.int32]) -> float:
+    return min(cv2.minAreaRect(contour)[1]) + 1.0  # from centre to centre, and half a pixel on either side
 
 
 def _measure(contours: tuple[NDArray[np.int32], ...], found: NDArray[np.uint8]) -> Objects:

@@ -41,7 +41,7 @@ from firmware_bridge.errors import (
 )
 from firmware_bridge.framing import FrameCounters
 from firmware_bridge.link_core import LinkCore, LinkSettings, LinkState
-from firmware_bridge.link_events import DownReason, EjectEvent, LinkEvent
+from firmware_bridge.link_events import DownReason, EjectEvent, LinkDown, LinkEvent
 from firmware_bridge.link_inquiry import ANSWER_TIMEOUT_S
 from firmware_bridge.messages import (
     PROTOCOL_VERSION,
@@ -464,7 +464,8 @@ class Link:
         self._pump(0.0)
         while not is_done():
             if self._core.state is LinkState.DOWN:
-                raise LinkDownError(f"session ended while waiting for the answer to {what}")
+                why = next((f": {event.detail}" for event in reversed(self._events) if isinstance(event, LinkDown)), "")
+                raise LinkDownError(f"session ended{why}, while waiting for the answer to {what}")
             if self._clock.monotonic_ns() >= deadline_ns:
                 state = self._core.status.state.name if self._core.status else BoardState.BOOT.name
                 raise LinkTimeoutError(f"no answer to {what} within {timeout_s} s; controller's last state: {state}")

@@ -66,6 +66,8 @@ def segment_settings(polarity: str = "bright") -> st.SearchStrategy[SegmentSetti
         polarity=st.just(polarity),
         blur_px=st.sampled_from([1, 3, 5]),
         min_area_px=st.sampled_from([1, 9, 40]),
+        min_width_px=st.sampled_from([1, 4]),
+        split_neck=st.sampled_from([0.0, 0.9]),
         mask_margin_px=st.integers(0, 3),
     )
 
