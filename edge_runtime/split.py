@@ -22,7 +22,7 @@ from edge_runtime.segment import Objects, SegmentSettings, measure, segment
 
 __all__ = ["find_objects", "split_touching"]
 
-_CONVEX: Final = 0.95  # share of its convex hull from which on a component has no neck: one object with a rough outline
+_CONVEX: Final = 0.95  # from this share of its convex hull on a component has neither neck nor gap: it is one object
 
 
 def find_objects(frame: NDArray[np.uint8], settings: SegmentSettings) -> Objects:
@@ -40,21 +40,15 @@ def split_touching(objects: Objects, settings: SegmentSettings, *, max_lines: in
 
     Returns:
         Objects and parts in the order of `segment`, without parts below the least sizes. Small holes count as object,
-        larger ones as background, and what lies in them is found too. Pixels that no part has stay foreground.
+        larger ones as background; what lies in a gap between several is found too, what lies in a hole of one belongs
+        to it. Pixels that no part has stay foreground.
     """
     if settings.split_neck == 0.0 or settings.mask == "full":
         return objects
     contours: list[NDArray[np.int32]] = []
     for contour, height in zip(objects.contours, objects.boxes_px[:, 3].tolist(), strict=True):
-        whole = height > max_lines or _convexity(contour) > _CONVEX
-        contours += [contour] if whole else _parts(contour, objects.foreground, settings)
+        contours += [contour] if height > max_lines else _parts(contour, objects.foreground, settings)
     return measure(contours, objects.foreground, settings)
-
-
-def _convexity(contour: NDArray[np.int32]) -> float:
-    """Return which share of its convex hull an outline encloses, 1 for a line."""
-    hull = cv2.contourArea(cv2.convexHull(contour))
-    return cv2.contourArea(contour) / hull if hull > 0.0 else 1.0
 
 
 def _parts(
@@ -63,64 +57,58 @@ def _parts(
     """Return the outer contours of a component's parts, or its own where it has no neck."""
     x, y, width, height = cv2.boundingRect(contour)
     corner = np.array((x - 1, y - 1), np.int32)
-    body = _body(contour - corner, foreground[y : y + height, x : x + width], settings.split_hole_px)
+    inner = contour - corner  # in a window with a free pixel all around
+    filled = np.zeros((height + 2, width + 2), np.uint8)
+    hull = filled.copy()
+    cv2.drawContours(filled, [inner], -1, 1, cv2.FILLED)
+    cv2.fillConvexPoly(hull, cv2.convexHull(inner), 1)
+    raw = np.zeros_like(filled)
+    raw[1:-1, 1:-1] = foreground[y : y + height, x : x + width] & filled[1:-1, 1:-1]  # 255 & 1
+    if cv2.countNonZero(raw) > _CONVEX * cv2.countNonZero(hull):
+        return [contour]
+    body = _without_spots(raw, filled, settings.split_hole_px)
     cores = _cores(np.asarray(cv2.distanceTransform(body, cv2.DIST_L2, 5), np.float32), settings.split_neck)
     if cores.max() < 2:
         return [contour]
-    parts = _nearest(cores) * (body > 0)
-    return [_outline(parts, label) + corner for label in np.unique(parts[parts > 0]).tolist()]
+    return [outline + corner for outline in _outlines(_nearest(cores) * body)]
 
 
-def _body(contour: NDArray[np.int32], own: NDArray[np.uint8], hole_px: int) -> NDArray[np.uint8]:
-    """Return (H + 2, W + 2) uint8, 1 in the component: its outline filled, less holes of more than `hole_px` pixels.
-
-    Args:
-        contour: in pixels of the result.
-        own: (H, W) uint8, foreground under the component's box.
-        hole_px: largest hole that is a spot of an object, not a gap between several.
-    """
-    filled = np.zeros((own.shape[0] + 2, own.shape[1] + 2), np.uint8)
-    cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
-    raw = cv2.copyMakeBorder(own, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0) > 0
-    _, labels, stats, _ = cv2.connectedComponentsWithStats((filled & ~raw).astype(np.uint8), connectivity=4)
+def _without_spots(raw: NDArray[np.uint8], filled: NDArray[np.uint8], hole_px: int) -> NDArray[np.uint8]:
+    """Return raw (H, W) uint8, 0 or 1, with those holes of its outline filled that have at most `hole_px` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(filled - raw, connectivity=4)
     is_spot = stats[:, cv2.CC_STAT_AREA] <= hole_px
     is_spot[0] = False  # label 0 is everything that is no hole
-    return np.asarray(filled & (raw | is_spot[labels]), np.uint8)
+    return np.asarray(raw | is_spot[labels], np.uint8)
 
 
 def _cores(distances: NDArray[np.float32], neck: float) -> NDArray[np.int32]:
-    """Return (H, W) int32, the cores of the parts numbered from 1, 0 elsewhere; one core where there is no neck.
+    """Return (H, W) int32, a number above 0 for the core of each part, 0 elsewhere; all 1 inside where none parts.
 
     Args:
         distances: (H, W), to the next pixel of background, 0 there.
-        neck: a piece counts when its ring of fall is at most this share of its greatest distance.
+        neck: a piece counts when the ring that parts it is at most this share of its greatest distance.
     """
     cores = (distances > 0).astype(np.int32)
     count = 1
-    for ring in range(1, int(distances.max() * neck) + 1):
+    ring, last = 0, int(distances.max() * neck)
+    while ring < last:
+        ring += 1 + ring // 16  # what counts is its share: in a large object a pixel more or less does not matter
         pieces, labels = cv2.connectedComponents((distances > ring).astype(np.uint8), connectivity=8)
-        if pieces <= count + 1 and pieces <= 2:  # background and one piece: nothing falls apart
+        if pieces <= 2:  # background and one piece: nothing falls apart
             continue
         deep = distances * neck >= ring
         owners = np.zeros(pieces, np.int32)  # the core in which each thick piece lies, 0 for thin ones
         owners[labels[deep]] = cores[deep]
-        owners[0] = 0
         falls = np.bincount(owners, minlength=count + 1) > 1  # (count + 1,), cores that fall into several
         falls[0] = False
         fresh = np.flatnonzero(falls[owners])
-        numbers = np.zeros(pieces, np.int32)
-        numbers[fresh] = np.arange(count + 1, count + 1 + len(fresh))
         if len(fresh):
-            cores[falls[cores]] = 0
-            cores = np.where(numbers[labels] > 0, numbers[labels], cores)
+            numbers = np.zeros(pieces, np.int32)
+            numbers[fresh] = np.arange(count + 1, count + 1 + len(fresh))
+            kept = np.where(falls[cores], 0, cores)
+            cores = np.where(numbers[labels] > 0, numbers[labels], kept)
             count += len(fresh)
-    return _renumbered(cores)
-
-
-def _renumbered(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the same labels without gaps: 0 stays, the others are 1, 2, ... in their order."""
-    present = np.union1d([0], labels)
-    return np.searchsorted(present, labels).astype(np.int32)
+    return cores
 
 
 def _nearest(cores: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -132,7 +120,34 @@ def _nearest(cores: NDArray[np.int32]) -> NDArray[np.int32]:
     return numbers[nearest]
 
 
-def _outline(parts: NDArray[np.int32], label: int) -> NDArray[np.int32]:
-    """Return the outer contour of a part; crumbs that hang nowhere together with it are left out."""
-    found, _ = cv2.findContours((parts == label).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return np.asarray(max(found, key=cv2.contourArea), np.int32)
+def _outlines(parts: NDArray[np.int32]) -> list[NDArray[np.int32]]:
+    """Return the outer contours of the parts (H, W), less those that lie in a hole of another.
+
+    Note:
+        Crumbs that do not hang together with the largest piece of a part are left out.
+    """
+    sizes = np.bincount(parts.ravel())
+    outlines: dict[int, NDArray[np.int32]] = {}
+    enclosed: set[int] = set()
+    for label, left, top, right, bottom in _boxes(parts):
+        window = parts[top : bottom + 1, left : right + 1]
+        own = (window == label).astype(np.uint8)
+        found, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        outline = np.asarray(max(found, key=cv2.contourArea), np.int32)
+        filled = cv2.drawContours(np.zeros_like(own), [outline], -1, 1, cv2.FILLED)
+        inside, counts = np.unique(window[filled > 0], return_counts=True)
+        enclosed |= set(inside[counts == sizes[inside]].tolist()) - {label}
+        outlines[label] = outline + np.array((left, top), np.int32)
+    return [outline for label, outline in outlines.items() if label not in enclosed]
+
+
+def _boxes(parts: NDArray[np.int32]) -> list[list[int]]:
+    """Return number, left, top, right and bottom, both included, of each part of (H, W)."""
+    y, x = np.nonzero(parts)
+    labels = parts[y, x]
+    order = np.argsort(labels, kind="stable")
+    y, x, labels = y[order], x[order], labels[order]
+    starts = np.flatnonzero(np.diff(labels, prepend=0))
+    low, high = ((edge.reduceat(x, starts), edge.reduceat(y, starts)) for edge in (np.minimum, np.maximum))
+    boxes: list[list[int]] = np.stack((labels[starts], *low, *high), axis=1).tolist()
+    return boxes

@@ -30,6 +30,7 @@ from edge_runtime.pipeline import Classify, Sorter, sort_view
 from edge_runtime.processor import processor_kind, sums_may_overflow
 from edge_runtime.schemas import ClassRule, Recipe
 from edge_runtime.segment import Objects, SegmentSettings, segment
+from edge_runtime.split import find_objects
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate
 from trainer.export.quantise import Quantiser
 from trainer.train.network import make_network
@@ -43,6 +44,7 @@ WIDTH: Final = 2048
 CROP: Final = CropSpec(side_px=48)
 CLASSES: Final = 6
 SEGMENT: Final = SegmentSettings(threshold=80)
+NECK: Final = SegmentSettings(threshold=80, split_neck=0.9)
 STRIP: Final = 16
 Image = NDArray[np.uint8]
 
@@ -53,6 +55,7 @@ class Scene:
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         self.frame = _frame(rng)
+        self.touching = _touching()
         gain = rng.integers(230, 280, (1, WIDTH, 3)) / 256
         self.field = FlatField(np.full((1, WIDTH, 3), 3, np.uint8), gain.astype(np.float32))
         self.canvas = join(None, Block(0, self.frame), self.field, pad_px=CROP.pad_px).canvas
@@ -88,6 +91,9 @@ def rows() -> list[dict[str, Any]]:
         "naive": _naive(scene),
         "bare_int8": _bare(scene.int8, scene.crops.pixels),
         "segment": lambda: segment(scene.canvas.pixels, SEGMENT),
+        "split_apart": lambda: find_objects(scene.canvas.pixels, NECK),
+        "segment_touching": lambda: segment(scene.touching, SEGMENT),
+        "split_touching": lambda: find_objects(scene.touching, NECK),
         "crop": lambda: cut_crops(scene.canvas, scene.objects, CROP, SEGMENT),
         "norm": lambda: norm_sums(scene.crops.pixels, scene.crops.masks, NormSpec()),
         "infer": lambda: fp32(scene.crops.pixels),
@@ -105,6 +111,8 @@ def rows() -> list[dict[str, Any]]:
         _row("vision.naive_ceiling", times["naive"] / times["bare_fp32"], "ratio", None),
         _row("vision.path_of_bare_ort_fp32", times["bare_fp32"] / times["path_fp32"], "ratio", None),
         _row("vision.path_of_bare_ort_int8", times["bare_int8"] / times["path_int8"], "ratio", None),
+        _row("vision.split_apart_of_segment", times["split_apart"] / times["segment"], "ratio", None),
+        _row("vision.split_touching_of_segment", times["split_touching"] / times["segment_touching"], "ratio", None),
         _row("vision.classifier_of_bare_ort", times["bare_fp32"] / times["infer"], "ratio", 0.90),
         *(_row(f"vision.{name}", 1e3 * times[name], "ms a frame", None) for name in (*calls, *stages)),
     ]
@@ -195,6 +203,17 @@ def _frame(rng: np.random.Generator) -> Image:
         x, y = 30 + (at % 34) * 58, 30 + (at // 34) * 56
         colour = tuple(int(value) for value in rng.integers(140, 250, 3))
         cv2.ellipse(frame, (x, y), (17, 8), float(rng.integers(180)), 0, 360, colour, -1)
+    return frame
+
+
+def _touching() -> Image:
+    """Return a frame with 300 discs of 30 px in 25 groups of 12, each touching its neighbours."""
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for at in range(OBJECTS):
+        group, member = divmod(at, 12)
+        x = 40 + (group % 13) * 155 + (member % 4) * 29
+        y = 40 + (group // 13) * 200 + (member // 4) * 29
+        cv2.circle(frame, (x, y), 15, (200, 200, 200), cv2.FILLED)
     return frame
 
 
