@@ -63,6 +63,7 @@ def segment_settings(polarity: str = "bright") -> st.SearchStrategy[SegmentSetti
     """Draw settings that find bright objects, of any blur and margin."""
     return st.builds(
         SegmentSettings,
+        channel=st.sampled_from(["gray", "red", "chroma"]),
         polarity=st.just(polarity),
         blur_px=st.sampled_from([1, 3, 5]),
         min_area_px=st.sampled_from([1, 9, 40]),

@@ -9,9 +9,15 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from strategies import draw_shape, scenes, segment_settings
 
-from edge_runtime.segment import SegmentSettings, foreground, gray_levels, segment
+from edge_runtime.config import decode_settings
+from edge_runtime.errors import ConfigError, FrameError
+from edge_runtime.segment import SegmentSettings, foreground, gray_levels, levels, segment
 
 PLAIN = SegmentSettings(blur_px=1, min_area_px=1)
+
+
+def channelled(channel: str) -> SegmentSettings:
+    return decode_settings({"channel": channel}, SegmentSettings, "recipe.toml")
 
 
 def dark_frame(height: int = 30, width: int = 40) -> NDArray[np.uint8]:
@@ -151,13 +157,46 @@ def test_median_removes_a_single_bright_pixel() -> None:
 def test_channels_are_bgr(channel: str, level: int) -> None:
     frame = np.empty((2, 2, 3), np.uint8)
     frame[:] = (10, 20, 30)
-    assert gray_levels(frame, channel).tolist() == [[level] * 2] * 2
+    assert levels(frame, channelled(channel)).tolist() == [[level] * 2] * 2
+
+
+COLOURS = hnp.arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 5)))
+
+
+@given(COLOURS)
+def test_chroma_is_the_strongest_band_less_the_weakest(frame: NDArray[np.uint8]) -> None:
+    assert levels(frame, SegmentSettings(channel="chroma")).tolist() == np.ptp(frame, axis=2).tolist()
+
+
+@given(COLOURS, st.data())
+def test_background_is_the_greatest_difference_in_a_band(frame: NDArray[np.uint8], data: st.DataObject) -> None:
+    colour = data.draw(st.tuples(*[st.integers(0, 255)] * frame.shape[2]))
+    expected = np.abs(frame.astype(int) - np.array(colour)).max(axis=2)
+    assert levels(frame, SegmentSettings(channel="background", background=colour)).tolist() == expected.tolist()
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_shine_and_shadow_on_grey_have_no_chroma(level: int, other: int) -> None:
+    frame = np.array([[[level] * 3, [other] * 3]], np.uint8)
+    assert levels(frame, SegmentSettings(channel="chroma")).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4])
+def test_background_of_other_bands_than_the_frame_is_refused(bands: int) -> None:
+    with pytest.raises(FrameError, match=rf"picture of {bands} bands: the recipe's background has 3"):
+        segment(np.zeros((4, 4, bands), np.uint8), SegmentSettings(channel="background", background=(1, 2, 3)))
+
+
+@pytest.mark.parametrize(("channel", "background"), [("background", ()), ("gray", (1, 2, 3)), ("chroma", (0,))])
+def test_a_background_colour_belongs_to_its_channel_alone(channel: str, background: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"needs a colour, any other channel none"):
+        decode_settings({"channel": channel, "background": list(background)}, SegmentSettings, "recipe.toml")
 
 
 @pytest.mark.parametrize("bands", [1, 2, 4, 5])
 def test_grey_of_other_than_three_bands_is_the_first(bands: int) -> None:
     frame = np.arange(2 * 2 * bands, dtype=np.uint8).reshape(2, 2, bands)
-    assert gray_levels(frame, "gray").tolist() == frame[:, :, 0].tolist()
+    assert gray_levels(frame).tolist() == frame[:, :, 0].tolist()
 
 
 def test_selected_objects_keep_order_and_foreground() -> None:

@@ -134,7 +134,7 @@ class _Levels:
         self.channels = 0
 
     def add(self, pixels: NDArray[np.uint8]) -> None:
-        gray = gray_levels(pixels, "gray")
+        gray = gray_levels(pixels)
         self.histogram += np.bincount(gray.ravel(), minlength=256)
         frame = np.concatenate([gray[0], gray[-1], gray[1:-1, 0], gray[1:-1, -1]])
         self.border += np.bincount(frame, minlength=256)

@@ -39,7 +39,7 @@ def thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     thumbs = np.zeros((len(pixels), THUMBNAIL_PX * THUMBNAIL_PX), np.uint8)
     for thumb, crop in zip(thumbs, pixels, strict=True):
-        gray = gray_levels(crop, "gray")
+        gray = gray_levels(crop)
         thumb[:] = cv2.resize(gray, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA).ravel()
     return thumbs
 
