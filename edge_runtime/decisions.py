@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec
 
-__all__ = ["OVERSIZE", "Decisions", "Pulses", "decisions_sha256"]
+__all__ = ["CLUSTER", "CUT_OFF", "KIND_NAMES", "OVERSIZE", "Decisions", "Pulses", "decisions_sha256"]
 
-OVERSIZE: Final = -1  # class id of an object larger than the window: it has no class
+# Class ids of objects that are never classified.
+OVERSIZE: Final = -1  # larger than the window, or longer than the recipe or the camera allows
+CLUSTER: Final = -2  # several objects that could not be parted, by its outline
+CUT_OFF: Final = -3  # reaches out of the view
+KIND_NAMES: Final = {OVERSIZE: "oversize", CLUSTER: "cluster", CUT_OFF: "cut_off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,14 @@ class Decisions:
         lines: (N,) int64, absolute line of the object's last row.
         columns: (N,) int32, column where that row begins.
         boxes_px: (N, 4) int64: x, absolute first line, width, height.
-        class_ids: (N,) int64, index into the card's classes, or OVERSIZE.
-        scores: (N, K) float32; 0 for oversize objects.
+        centres_mm: (N, 2) float64, middle of the object from the left edge of the view and from line 0.
+        lengths_mm, widths_mm: (N,) float64, longer side and the side across it.
+        angles_deg: (N,) float64 in [0, 180), from across the belt to the longer side.
+        class_ids: (N,) int64, index into the card's classes, or below 0: OVERSIZE, CLUSTER or CUT_OFF.
+        scores: (N, K) float32; 0 for objects without a class.
         is_eject: (N,) bool, the action.
-        norm_numerators, norm_denominators: (N,) int64; 0 and 1 for oversize objects.
-        pixels: (N, S, S, C) uint8 crops; 0 for oversize objects.
+        norm_numerators, norm_denominators: (N,) int64; 0 and 1 for objects without a class.
+        pixels: (N, S, S, C) uint8 crops; 0 for objects without a class.
         masks: (N, S, S) bool.
     """
 
@@ -44,6 +51,10 @@ class Decisions:
     lines: NDArray[np.int64]
     columns: NDArray[np.int32]
     boxes_px: NDArray[np.int64]
+    centres_mm: NDArray[np.float64]
+    lengths_mm: NDArray[np.float64]
+    widths_mm: NDArray[np.float64]
+    angles_deg: NDArray[np.float64]
     class_ids: NDArray[np.int64]
     scores: NDArray[np.float32]
     is_eject: NDArray[np.bool_]
@@ -64,6 +75,10 @@ class Decisions:
             np.zeros(0, np.int64),
             np.zeros(0, np.int32),
             np.zeros((0, 4), np.int64),
+            np.zeros((0, 2)),
+            np.zeros(0),
+            np.zeros(0),
+            np.zeros(0),
             np.zeros(0, np.int64),
             np.zeros((0, class_count), np.float32),
             np.zeros(0, np.bool_),
@@ -136,7 +151,7 @@ def _rows(decisions: Decisions, pulses: Pulses, class_names: Sequence[str]) -> l
     rows = []
     for i in range(len(decisions)):
         class_id = int(decisions.class_ids[i])
-        name = "" if class_id == OVERSIZE else class_names[class_id]
+        name = class_names[class_id] if class_id >= 0 else "\1" * (OVERSIZE - class_id)  # never a class's name
         head = struct.pack("<qiB", int(decisions.lines[i]), int(decisions.columns[i]), int(decisions.is_eject[i]))
         text = f"{decisions.camera}\0{name}\0{sorted(fired[i])}".encode()
         rows.append(text + head)

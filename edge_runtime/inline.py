@@ -73,7 +73,7 @@ class InlineSorter:
         """
         lines = self._correct(None, Block(self._next_line, frame))
         self._next_line = lines.end_line
-        return self._sort([View(lines, lines.first_line, lines.end_line)])
+        return self._sort([View(lines, lines.first_line, lines.end_line, is_frame=True)])
 
     def _correct(self, tail: Lines | None, block: Block) -> Lines:
         return join(tail, block, self._sorter.flat_field, pad_px=self._sorter.recipe.crop.pad_px)

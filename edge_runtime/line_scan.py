@@ -65,16 +65,13 @@ class View:
         lines: what to look at.
         owned_from: objects whose last row lies in [owned_from, owned_to) belong to this step.
         owned_to: end of that range, absolute.
+        is_frame: the picture of an area camera: nothing of its scene lies above or below.
     """
 
     lines: Lines
     owned_from: int
     owned_to: int
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether this is all of a scene, so that nothing in it is cut off."""
-        return self.owned_from == self.lines.first_line and self.owned_to == self.lines.end_line
+    is_frame: bool = False
 
 
 def join(tail: Lines | None, block: Block, field: FlatField | None, *, pad_px: int) -> Lines:

@@ -1,4 +1,4 @@
-"""Corrected lines to decisions: segment -> split -> crop -> norm -> infer -> decide, one short pure pipeline.
+"""Corrected lines to decisions: segment -> split -> measure -> triage -> crop -> norm -> infer -> decide, one pure way.
 
 Knows no process, clock, file or link. The classifier is passed in as a function, so that others can stand in.
 """
@@ -10,15 +10,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.crop import Crops, cut_crops, is_oversize
+from edge_runtime.crop import Crops, cut_crops
 from edge_runtime.decide import decide
-from edge_runtime.decisions import OVERSIZE, Decisions
+from edge_runtime.decisions import Decisions
 from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import View
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.schemas import Camera, Recipe
 from edge_runtime.segment import Objects, segment
+from edge_runtime.shapes import Shapes, measure_shapes
 from edge_runtime.split import split_touching
+from edge_runtime.triage import is_dust, triage, unclassified_ejects
 
 __all__ = ["Classify", "Sorter", "sort_view"]
 
@@ -53,44 +55,40 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
         sorter: recipe, norm, camera and classifier.
 
     Returns:
-        Decisions about every object owned by the view, oversize ones included, with absolute lines.
+        Decisions about every object owned by the view, those that have no class included, with absolute lines.
 
     Raises:
+        FrameError: the recipe's background colour has another number of bands than the view.
         CropError: the view has another number of channels than the recipe.
     """
-    canvas = view.lines.canvas
-    touching = _owned(segment(canvas.pixels, sorter.recipe.segment), view)
-    max_lines = len(view.lines) if view.is_whole else sorter.camera.max_object_lines
-    objects = split_touching(touching, sorter.recipe.segment, max_lines=max_lines)
-    oversize = is_oversize(objects, sorter.recipe.crop)
-    if sorter.recipe.segment.mask == "object":
-        oversize |= objects.boxes_px[:, 3] > sorter.camera.max_object_lines
-    crops = cut_crops(canvas, objects.select(~oversize), sorter.recipe.crop, sorter.recipe.segment)
-    decided = _decide(objects, oversize, crops, sorter)
-    boxes = objects.boxes_px.astype(np.int64)
-    boxes[:, 1] += view.lines.first_line
-    return Decisions(
-        camera=sorter.camera.name,
-        lines=boxes[:, 1] + boxes[:, 3] - 1,
-        columns=objects.last_columns_px,
-        boxes_px=boxes,
-        class_ids=decided.class_ids,
-        scores=decided.scores,
-        is_eject=decided.is_eject,
-        norm_numerators=decided.numerators,
-        norm_denominators=decided.denominators,
-        pixels=_spread(crops.pixels, ~oversize),
-        masks=_spread(crops.masks, ~oversize),
-    )
+    canvas, recipe, camera = view.lines.canvas, sorter.recipe, sorter.camera
+    touching = _owned(segment(canvas.pixels, recipe.segment), view)
+    max_lines = len(view.lines) if view.is_frame else camera.max_object_lines
+    parted = split_touching(touching, recipe.segment, max_lines=max_lines)
+    measured = measure_shapes(parted)
+    is_large = ~is_dust(measured, recipe, camera)
+    objects, shapes = parted.select(is_large), measured.select(is_large)
+    kinds = triage(objects, shapes, recipe, camera, is_frame=view.is_frame)
+    crops = cut_crops(canvas, objects.select(kinds == 0), recipe.crop, recipe.segment)
+    judged = _judge(kinds, crops, sorter)
+    return _decisions(view, sorter, _Found(objects, shapes), judged)
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class _Found:
+    objects: Objects
+    shapes: Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
     class_ids: NDArray[np.int64]
     scores: NDArray[np.float32]
     is_eject: NDArray[np.bool_]
     numerators: NDArray[np.int64]
     denominators: NDArray[np.int64]
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
 
 
 def _owned(objects: Objects, view: View) -> Objects:
@@ -98,21 +96,46 @@ def _owned(objects: Objects, view: View) -> Objects:
     return objects.select(np.asarray((last_lines >= view.owned_from) & (last_lines < view.owned_to), np.bool_))
 
 
-def _decide(objects: Objects, oversize: NDArray[np.bool_], crops: Crops, sorter: Sorter) -> _Decided:
-    count, classes = len(objects), len(sorter.recipe.classes)
-    decided = _Decided(
-        np.full(count, OVERSIZE, np.int64),
-        np.zeros((count, classes), np.float32),
-        np.full(count, sorter.recipe.oversize == "eject", np.bool_),
-        np.zeros(count, np.int64),
-        np.ones(count, np.int64),
+def _judge(kinds: NDArray[np.int64], crops: Crops, sorter: Sorter) -> _Judged:
+    """Return class and action of every object: the crops are those of kind 0, the others get the recipe's action."""
+    fits = kinds == 0
+    judged = _Judged(
+        kinds.copy(),
+        np.zeros((kinds.size, len(sorter.recipe.classes)), np.float32),
+        unclassified_ejects(kinds, sorter.recipe),
+        np.zeros(kinds.size, np.int64),
+        np.ones(kinds.size, np.int64),
+        _spread(crops.pixels, fits),
+        _spread(crops.masks, fits),
     )
     if len(crops):
-        fits = ~oversize
-        decided.numerators[fits], decided.denominators[fits] = norm_sums(crops.pixels, crops.masks, sorter.norm)
-        decided.scores[fits] = sorter.classify(crops.pixels)
-        decided.class_ids[fits], decided.is_eject[fits] = decide(decided.scores[fits], sorter.recipe)
-    return decided
+        judged.numerators[fits], judged.denominators[fits] = norm_sums(crops.pixels, crops.masks, sorter.norm)
+        judged.scores[fits] = sorter.classify(crops.pixels)
+        judged.class_ids[fits], judged.is_eject[fits] = decide(judged.scores[fits], sorter.recipe)
+    return judged
+
+
+def _decisions(view: View, sorter: Sorter, found: _Found, judged: _Judged) -> Decisions:
+    boxes = found.objects.boxes_px.astype(np.int64)
+    boxes[:, 1] += view.lines.first_line
+    scale = sorter.camera.pixel_mm
+    return Decisions(
+        camera=sorter.camera.name,
+        lines=boxes[:, 1] + boxes[:, 3] - 1,
+        columns=found.objects.last_columns_px,
+        boxes_px=boxes,
+        centres_mm=(boxes[:, :2] + found.shapes.centres_px + 0.5) * scale,
+        lengths_mm=found.shapes.lengths_px * scale,
+        widths_mm=found.shapes.widths_px * scale,
+        angles_deg=found.shapes.angles_deg,
+        class_ids=judged.class_ids,
+        scores=judged.scores,
+        is_eject=judged.is_eject,
+        norm_numerators=judged.numerators,
+        norm_denominators=judged.denominators,
+        pixels=judged.pixels,
+        masks=judged.masks,
+    )
 
 
 def _spread(values: NDArray[_Scalar], where: NDArray[np.bool_]) -> NDArray[_Scalar]:

@@ -17,7 +17,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from edge_runtime.decisions import OVERSIZE, Decisions
+from edge_runtime.decisions import KIND_NAMES, Decisions
 from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.norm import norm_q16
 from edge_runtime.residual import (
@@ -200,7 +200,7 @@ class Recorder:
 
     def _count_norms(self, decisions: Decisions, truths: Sequence[Truth | None], norms_q16: NDArray[np.int64]) -> None:
         labels = np.array([t.label if t is not None and t.source in NORM_SOURCES else "" for t in truths], np.str_)
-        is_counted = (labels != "") & (decisions.class_ids != OVERSIZE)
+        is_counted = (labels != "") & (decisions.class_ids >= 0)
         if is_counted.any():
             origin = self._origin
             names = labels[is_counted].tolist()
@@ -222,8 +222,8 @@ class Recorder:
     ) -> tuple[Failure | None, str]:
         """Return what went wrong, or None with the reason to pass the object over."""
         class_id = int(decisions.class_ids[row])
-        if class_id == OVERSIZE:
-            return None, "oversize"
+        if class_id in KIND_NAMES:
+            return None, KIND_NAMES[class_id]
         if truth is None:
             return None, "no_truth"
         if truth.source in CONFIRMING_SOURCES and not truth.label:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.annotations import Match, match_objects
-from edge_runtime.decisions import OVERSIZE, decisions_sha256
+from edge_runtime.decisions import CLUSTER, CUT_OFF, KIND_NAMES, OVERSIZE, decisions_sha256
 from edge_runtime.errors import FrameError
 from edge_runtime.frames import Frame, MissingFrame, read_frames
 from edge_runtime.inline import InlineSorter, Sorted
@@ -86,7 +86,7 @@ def replay(
 def replay_report(result: Replay, class_names: tuple[str, ...], *, model_id: str, seconds: float) -> ReplayReport:
     """Return a replay's figures, see `ReplayReport`."""
     ids = np.concatenate([np.zeros(0, np.int64), *(step.decisions.class_ids for step in result.steps)])
-    counts = np.bincount(ids[ids != OVERSIZE], minlength=len(class_names))
+    counts = np.bincount(ids[ids >= 0], minlength=len(class_names))
     found, expected = sum(m.found for m in result.matches), sum(m.expected for m in result.matches)
     ious = [iou for match in result.matches for iou in match.ious]
     has_truth = bool(result.matches)
@@ -95,6 +95,8 @@ def replay_report(result: Replay, class_names: tuple[str, ...], *, model_id: str
         missing=dict(sorted(result.missing.items())),
         objects=int(ids.size),
         oversize=int((ids == OVERSIZE).sum()),
+        clusters=int((ids == CLUSTER).sum()),
+        cut_off=int((ids == CUT_OFF).sum()),
         ejected=sum(int(step.decisions.is_eject.sum()) for step in result.steps),
         classes=dict(zip(class_names, counts.tolist(), strict=True)),
         decisions_sha256=decisions_sha256(((s.decisions, s.pulses) for s in result.steps), class_names),
@@ -120,10 +122,15 @@ def decision_rows(result: Replay, class_names: tuple[str, ...]) -> Iterator[Deci
                 camera=decisions.camera,
                 line=int(decisions.lines[i]),
                 column=int(decisions.columns[i]),
-                class_name="" if class_id == OVERSIZE else class_names[class_id],
-                score=0.0 if class_id == OVERSIZE else float(decisions.scores[i, class_id]),
+                kind=KIND_NAMES.get(class_id, "object"),
+                class_name=class_names[class_id] if class_id >= 0 else "",
+                score=float(decisions.scores[i, class_id]) if class_id >= 0 else 0.0,
                 action="eject" if decisions.is_eject[i] else "accept",
                 norm_q16=int(norms[i]),
+                centre_mm=(float(decisions.centres_mm[i, 0]), float(decisions.centres_mm[i, 1])),
+                length_mm=float(decisions.lengths_mm[i]),
+                width_mm=float(decisions.widths_mm[i]),
+                angle_deg=float(decisions.angles_deg[i]),
                 pulses=[
                     (
                         int(pulses.first_valves[p]),

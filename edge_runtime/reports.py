@@ -16,7 +16,7 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         frames: frames sorted.
         missing: pictures that could not be used, by reason; frames + missing are all pictures of the recording.
-        objects: found; of them oversize were never classified, and ejected were to be thrown out.
+        objects: found; of them oversize, clusters and cut_off were never classified, and ejected were to be thrown out.
         classes: objects by class.
         decisions_sha256: digest of all decisions and pulses; equal for equal recording, model and recipe.
         model_id: of the model.
@@ -30,6 +30,8 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     missing: dict[str, int]
     objects: int
     oversize: int
+    clusters: int
+    cut_off: int
     ejected: int
     classes: dict[str, int]
     decisions_sha256: str
@@ -48,20 +50,29 @@ class DecisionRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         camera, line, column: the object's id.
-        class_name: "" for an oversize object.
+        kind: "object", or of those without a class "oversize", "cluster" or "cut_off".
+        class_name: "" where it has no class.
         score: of that class, 0..1.
         action: accept or eject.
         norm_q16: its norm.
+        centre_mm: from the left edge of the view, and from line 0.
+        length_mm, width_mm: longer side, and across it.
+        angle_deg: 0..180, from across the belt to the longer side.
         pulses: of each: first valve, number of valves, microseconds from line 0 of the stream, length in microseconds.
     """
 
     camera: str
     line: int
     column: int
+    kind: str
     class_name: str
     score: float
     action: Literal["accept", "eject"]
     norm_q16: int
+    centre_mm: tuple[float, float]
+    length_mm: float
+    width_mm: float
+    angle_deg: float
     pulses: list[tuple[int, int, int, int]]
 
 

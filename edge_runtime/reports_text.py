@@ -10,8 +10,8 @@ def replay_text(report: ReplayReport) -> str:
     """Return a replay's figures for people."""
     lines = [
         (
-            f"{report.frames} frames, {report.objects} objects ({report.oversize} oversize), {report.ejected} ejected, "
-            f"{report.seconds:.1f} s"
+            f"{report.frames} frames, {report.objects} objects ({report.oversize} oversize, {report.clusters} "
+            f"clusters, {report.cut_off} cut off), {report.ejected} ejected, {report.seconds:.1f} s"
         ),
         _counts(report.classes),
     ]

@@ -39,6 +39,7 @@ CARD_SCHEMA_VERSION: Final = 1
 Action = Literal["accept", "eject"]
 Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 FileName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # its references are a file
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -51,11 +52,36 @@ class ClassRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         name: class name, as in the model card.
         action: accept lets it pass, eject fires the valve.
         min_score: an eject class fires only when its score, 0..1, reaches this; lower is more sensitive.
+        sensitivity: weight of the class's score when the action is chosen; above 1 the class wins sooner.
+        accept_cost: what it costs to let one object of this class pass, in any unit. Costs are given for every class or
+            for none; where they are, the action that is expected to cost less is taken, and min_score has no place.
+        eject_cost: what it costs to eject one.
     """
 
     name: Name
     action: Action = "accept"
     min_score: Ratio = 0.0
+    sensitivity: Positive = 1.0
+    accept_cost: NotNegative | None = None
+    eject_cost: NotNegative | None = None
+
+    def __post_init__(self) -> None:
+        """Check what no single key can tell.
+
+        Raises:
+            ValueError: one of two costs is missing, a cost stands beside min_score, or costs speak against the action.
+        """
+        if (self.accept_cost is None) != (self.eject_cost is None):
+            raise ValueError(f"class {self.name}: give accept_cost and eject_cost, or neither")
+        if self.accept_cost is None or self.eject_cost is None:
+            return
+        if self.min_score:
+            raise ValueError(f"class {self.name}: min_score beside costs: leave out one of them")
+        if (self.accept_cost > self.eject_cost) != (self.action == "eject"):
+            raise ValueError(
+                f"class {self.name}: accepting costs {self.accept_cost}, ejecting {self.eject_cost}: that is no class "
+                f"to {self.action}"
+            )
 
 
 class ResidualPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,17 +104,49 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"c
         name: product name.
         segment: how objects are found.
         crop: window and reduction.
-        oversize: what happens to objects larger than the window; they are never classified.
+        oversize: what happens to objects larger than the window or longer than max_length_mm or the camera's
+            max_object_lines; like the next two they are never classified.
+        cluster: what happens to several objects that could not be parted, see segment.min_solidity.
+        cut_off: what happens to objects that reach out of the view at its left or right, of a frame at any side;
+            "classify" takes them like others.
+        min_length_mm: shorter objects are dust; 0 for no limit.
+        max_length_mm: longer ones are oversize; 0 for no limit.
         residual: what is recorded.
     """
 
     classes: tuple[ClassRule, ...]
     name: Name = "product"
     oversize: Action = "eject"
+    cluster: Action = "eject"
+    cut_off: Literal["classify", "accept", "eject"] = "classify"
+    min_length_mm: NotNegative = 0.0
+    max_length_mm: NotNegative = 0.0
     segment: SegmentSettings = SegmentSettings()
     crop: CropSpec = CropSpec()
     residual: ResidualPolicy = ResidualPolicy()
     schema_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        """Check what no single key can tell.
+
+        Raises:
+            ValueError: costs are given for some classes alone, no length lies between the limits, or the background
+                colour has other bands than the crops.
+        """
+        without = [rule.name for rule in self.classes if rule.accept_cost is None]
+        if without and len(without) < len(self.classes):
+            raise ValueError(f"classes {', '.join(without)} have no costs, others have: give them to all or to none")
+        if self.max_length_mm and self.max_length_mm <= self.min_length_mm:
+            raise ValueError(f"max_length_mm = {self.max_length_mm} leaves nothing above {self.min_length_mm}")
+        if self.segment.background and len(self.segment.background) != self.crop.channels:
+            raise ValueError(
+                f"segment.background has {len(self.segment.background)} bands, the crops have {self.crop.channels}"
+            )
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether actions are chosen by cost."""
+        return bool(self.classes) and self.classes[0].accept_cost is not None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -151,12 +209,12 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     cameras: tuple[Camera, ...]
     lanes: tuple[Lane, ...]
     belt_mm_s: Positive = 2000.0
-    pulse_margin_mm: Annotated[float, msgspec.Meta(ge=0.0)] = 0.5
-    min_lead_ms: Annotated[float, msgspec.Meta(ge=0.0)] = 8.0
+    pulse_margin_mm: NotNegative = 0.5
+    min_lead_ms: NotNegative = 8.0
     port: str = ""
     baud: Literal[115200, 230400, 460800, 921600, 1500000, 3000000] = 921600
     keeps_order: bool = True
-    to_inspection_mm: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    to_inspection_mm: NotNegative = 0.0
     schema_version: Literal[1] = 1
 
 

@@ -42,6 +42,8 @@ class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         split_neck: objects that touch are parted where the neck is narrower than this share of the thinner one; 0
             leaves them one object.
         split_hole_px: a larger hole is a gap between touching objects, a smaller one a spot on an object.
+        min_solidity: an object that fills a smaller share of its convex hull is a cluster, several objects that could
+            not be parted; 0 for none.
         mask_margin_px: by how much the filled contour is widened for the crop.
     """
 
@@ -55,6 +57,7 @@ class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_width_px: Annotated[int, msgspec.Meta(ge=1)] = 1
     split_neck: Annotated[float, msgspec.Meta(ge=0.0, le=0.95)] = 0.0
     split_hole_px: Annotated[int, msgspec.Meta(ge=0)] = 25
+    min_solidity: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
     mask_margin_px: Annotated[int, msgspec.Meta(ge=0, le=64)] = 2
 
     def __post_init__(self) -> None:

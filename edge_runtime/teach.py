@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from edge_runtime.decisions import OVERSIZE
 from edge_runtime.errors import ConfigError
 from edge_runtime.frames import Frame, read_frames
 from edge_runtime.inline import InlineSorter
@@ -56,7 +55,7 @@ def teach(source: Path, sorter: Sorter, machine: Machine, recorder: Recorder, *,
         decisions = inline.sort_frame(picture.pixels).decisions
         accepted += _tell(recorder.record_mistakes(decisions, [truth] * len(decisions)))
         objects += len(decisions)
-        decided = decisions.class_ids[decisions.class_ids != OVERSIZE]
+        decided = decisions.class_ids[decisions.class_ids >= 0]
         wrong += int(np.sum(teach_lot_mistakes(decided, names.index(label))))
     accepted += _tell(recorder.commit())
     return TeachReport(label, objects, wrong, accepted, recorder.counts())

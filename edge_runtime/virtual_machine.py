@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.decisions import OVERSIZE
+from edge_runtime.decisions import KIND_NAMES
 from edge_runtime.errors import ConfigError
 from edge_runtime.grain_sources import GrainSource
 from edge_runtime.pipeline import Sorter
@@ -18,7 +18,7 @@ from edge_runtime.schemas import Camera, Machine
 from edge_runtime.virtual_belt import BeltSettings, VirtualBelt
 from edge_runtime.virtual_outcome import score
 from edge_runtime.virtual_recording import Logbook
-from edge_runtime.virtual_run import OVERSIZED, UNSEEN, VirtualReport, VirtualRun, rendered_machine
+from edge_runtime.virtual_run import UNSEEN, VirtualReport, VirtualRun, rendered_machine
 from edge_runtime.virtual_session import VirtualSession
 
 __all__ = ["Logbook", "VirtualReport", "VirtualRun", "rendered_machine", "run_virtual_machine"]
@@ -115,10 +115,8 @@ def _confusion(
         match class_id:
             case None:
                 column = UNSEEN
-            case _ if class_id == OVERSIZE:
-                column = OVERSIZED
             case _:
-                column = names[class_id]
+                column = KIND_NAMES.get(class_id) or names[class_id]
         table[names[true_id]][column] = count
     return {name: dict(sorted(row.items())) for name, row in table.items()}
 

@@ -15,10 +15,7 @@ from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_outcome import SortReport
 from edge_runtime.virtual_recording import VerdictTally
 
-__all__ = ["OVERSIZED", "UNSEEN", "VirtualReport", "VirtualRun", "rendered_machine"]
-
 UNSEEN: Final = "unseen"
-OVERSIZED: Final = "oversize"
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 

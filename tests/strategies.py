@@ -69,6 +69,7 @@ def segment_settings(polarity: str = "bright") -> st.SearchStrategy[SegmentSetti
         min_area_px=st.sampled_from([1, 9, 40]),
         min_width_px=st.sampled_from([1, 4]),
         split_neck=st.sampled_from([0.0, 0.9]),
+        min_solidity=st.sampled_from([0.0, 0.9]),
         mask_margin_px=st.integers(0, 3),
     )
 

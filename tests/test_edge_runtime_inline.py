@@ -29,7 +29,8 @@ CUTS = st.lists(st.one_of(st.integers(1, 8), st.integers(1, 200)), min_size=1, m
 
 
 def inline_sorter(segment: SegmentSettings, machine: Machine = MACHINE, crop: CropSpec = CROP) -> InlineSorter:
-    recipe = Recipe(CLASSES, segment=segment, crop=crop)
+    """Return a sorter that drops what is shorter than 4 px and takes nothing longer than 30 px."""
+    recipe = Recipe(CLASSES, segment=segment, crop=crop, min_length_mm=0.4, max_length_mm=3.0, cut_off="classify")
     return InlineSorter(Sorter(recipe, NormSpec(), machine.cameras[0], stub_scores), machine)
 
 

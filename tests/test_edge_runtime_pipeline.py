@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from strategies import scenes, segment_settings, stub_scores
 
-from edge_runtime.crop import CropSpec, canvas_of, cut_crops, is_oversize
+from edge_runtime.crop import CropSpec, canvas_of, cut_crops
 from edge_runtime.decide import decide
-from edge_runtime.decisions import OVERSIZE, Decisions
+from edge_runtime.decisions import KIND_NAMES, OVERSIZE, Decisions
 from edge_runtime.errors import CropError
 from edge_runtime.line_scan import Lines, View
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Sorter, sort_view
 from edge_runtime.schemas import Action, Camera, ClassRule, Recipe
 from edge_runtime.segment import SegmentSettings
+from edge_runtime.shapes import measure_shapes
 from edge_runtime.split import find_objects
+from edge_runtime.triage import triage
 
 CLASSES = (ClassRule("good"), ClassRule("stone", "eject"), ClassRule("husk", "eject", min_score=0.6))
 CROP = CropSpec(side_px=32)
@@ -31,7 +33,7 @@ def sorter_of(chosen: SegmentSettings, *, oversize: Action = "eject") -> Sorter:
 
 
 def whole(frame: NDArray[np.uint8], first_line: int = 0) -> View:
-    return part(frame, first_line, first_line + len(frame), first_line)
+    return View(Lines(first_line, canvas_of(frame, CROP)), first_line, first_line + len(frame), is_frame=True)
 
 
 def part(frame: NDArray[np.uint8], owned_from: int, owned_to: int, first_line: int = 0) -> View:
@@ -47,7 +49,8 @@ def test_decisions_are_those_of_the_stages_one_by_one(
     decisions = sort_view(whole(scene, first_line), sorter)
 
     objects = find_objects(scene, chosen)
-    fits = ~is_oversize(objects, sorter.recipe.crop) & (objects.boxes_px[:, 3] <= CAMERA.max_object_lines)
+    shapes = measure_shapes(objects)
+    fits = triage(objects, shapes, sorter.recipe, CAMERA, is_frame=True) == 0
     crops = cut_crops(canvas_of(scene, sorter.recipe.crop), objects.select(fits), sorter.recipe.crop, chosen)
     scores = stub_scores(crops.pixels)
     class_ids, is_eject = decide(scores, sorter.recipe)
@@ -57,6 +60,10 @@ def test_decisions_are_those_of_the_stages_one_by_one(
     assert decisions.lines.tolist() == (objects.last_rows_px.astype(np.int64) + first_line).tolist()
     assert decisions.columns.tolist() == objects.last_columns_px.tolist()
     assert (decisions.boxes_px - [0, first_line, 0, 0]).tolist() == objects.boxes_px.tolist()
+    assert (decisions.class_ids[~fits] < 0).all()
+    assert decisions.lengths_mm.tolist() == (shapes.lengths_px * CAMERA.pixel_mm).tolist()
+    middles = objects.boxes_px[:, :2] + shapes.centres_px + [0.5, first_line + 0.5]
+    assert np.allclose(decisions.centres_mm, middles * CAMERA.pixel_mm, rtol=1e-12, atol=0)
     for found, expected in (
         (decisions.class_ids, class_ids),
         (decisions.is_eject, is_eject),
@@ -126,3 +133,16 @@ def test_classifier_is_not_asked_about_nothing() -> None:
 def test_frame_of_other_channels_is_refused() -> None:
     with pytest.raises(CropError, match="the recipe wants"):
         sort_view(whole(np.zeros((20, 40, 4), np.uint8)), sorter_of(SegmentSettings()))
+
+
+def test_each_kind_without_a_class_gets_its_own_action_and_dust_is_left_out() -> None:
+    frame = np.zeros((80, 40, 3), np.uint8)
+    frame[5:15, 5:15] = 200  # classified
+    frame[20:30, 0:10] = 200  # cut off at the left
+    frame[40:60, 12:15] = frame[57:60, 12:32] = 200  # an L
+    frame[70:72, 20:24] = 200  # dust
+    chosen = SegmentSettings(blur_px=1, min_area_px=1, min_solidity=0.8)
+    recipe = Recipe(CLASSES, segment=chosen, crop=CROP, cluster="accept", cut_off="eject", min_length_mm=0.6)
+    decisions = sort_view(whole(frame), Sorter(recipe, NormSpec(), CAMERA, stub_scores))
+    assert [KIND_NAMES.get(kind) for kind in decisions.class_ids.tolist()] == [None, "cut_off", "cluster"]
+    assert decisions.is_eject[1:].tolist() == [True, False]

@@ -144,7 +144,7 @@ def test_recipe_of_other_channels_is_an_error(recording: Path) -> None:
 def test_text_tells_what_a_person_asks(recording: Path) -> None:
     (recording / "5.png").write_bytes(b"")
     text = replay_text(run(recording, truth=boxes_as_polygons(recording)))
-    assert "4 frames, 48 objects (0 oversize)" in text
+    assert "4 frames, 48 objects (0 oversize, 0 clusters, 0 cut off)" in text
     assert "missing 1: empty file" in text
     assert "against 24 polygons: recall 1.000, precision 1.000" in text
     assert text.splitlines()[-1].startswith("decisions ")

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.config import decode_settings
 from edge_runtime.crop import CropSpec
+from edge_runtime.errors import ConfigError
 from edge_runtime.norm import ClassNorms, NormSpec
 from edge_runtime.schemas import (
     Camera,
@@ -144,3 +146,40 @@ def test_model_id_is_64_lower_hexadecimal_digits(text: str) -> None:
 
 def test_class_names_are_in_the_order_of_the_rules() -> None:
     assert Recipe((ClassRule("b"), ClassRule("a"))).class_names == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"class": [{"name": "a", "accept_cost": 1.0}]}, "class a: give accept_cost and eject_cost, or neither"),
+        (
+            {"class": [{"name": "a", "accept_cost": 0.0, "eject_cost": 1.0, "min_score": 0.5}]},
+            "class a: min_score beside costs",
+        ),
+        (
+            {"class": [{"name": "a", "action": "eject", "accept_cost": 0.0, "eject_cost": 1.0}]},
+            "class a: accepting costs 0.0, ejecting 1.0: that is no class to eject",
+        ),
+        (
+            {"class": [{"name": "a", "accept_cost": 0.0, "eject_cost": 1.0}, {"name": "b"}]},
+            "classes b have no costs, others have",
+        ),
+        ({"class": [{"name": "a"}], "min_length_mm": 3.0, "max_length_mm": 3.0}, "leaves nothing above 3.0"),
+        (
+            {"class": [{"name": "a"}], "segment": {"channel": "background", "background": [1, 2]}},
+            "segment.background has 2 bands, the crops have 3",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(tables: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        decode_settings(tables, Recipe, "recipe.toml")
+
+
+def test_recipe_knows_whether_it_has_costs() -> None:
+    priced = ClassRule("a", accept_cost=0.0, eject_cost=1.0)
+    assert (Recipe((priced,)).has_costs, Recipe((ClassRule("a"),)).has_costs, Recipe(()).has_costs) == (
+        True,
+        False,
+        False,
+    )

@@ -72,7 +72,7 @@ class Scene:
 
         def work() -> object:
             lines = join(None, Block(0, self.frame), sorter.flat_field, pad_px=CROP.pad_px)
-            return sort_view(View(lines, 0, HEIGHT), sorter)
+            return sort_view(View(lines, 0, HEIGHT, is_frame=True), sorter)
 
         return work
 
