@@ -45,11 +45,13 @@ class Match:
         found: objects found.
         expected: polygons.
         ious: intersection over union of each matched pair, at least 0.5; each object and polygon matches once.
+        pairs: of each match: index of the object, index of the polygon.
     """
 
     found: int
     expected: int
     ious: tuple[float, ...]
+    pairs: tuple[tuple[int, int], ...] = ()
 
 
 def read_annotations(path: Path) -> dict[str, list[NDArray[np.float32]]]:
@@ -92,14 +94,16 @@ def match_objects(
     ious = counts / unions
     seen_found: set[int] = set()
     seen_expected: set[int] = set()
-    matched = []
+    matched: list[float] = []
+    matches: list[tuple[int, int]] = []
     for i in np.argsort(-ious, kind="stable"):
         f, e = int(pairs[0, i]), int(pairs[1, i])
         if ious[i] >= IOU_LIMIT and f not in seen_found and e not in seen_expected:
             seen_found.add(f)
             seen_expected.add(e)
             matched.append(float(ious[i]))
-    return Match(len(contours), len(polygons), tuple(matched))
+            matches.append((f - 1, e - 1))
+    return Match(len(contours), len(polygons), tuple(matched), tuple(matches))
 
 
 def _labels(shapes: Sequence[NDArray[np.int32]], size: tuple[int, int]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

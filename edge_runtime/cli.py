@@ -4,9 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import click
-import msgspec
 
-from firmware_bridge.clock import NS_PER_S, SystemClock
+from edge_runtime.cli_options import EXISTING, NEW, machine_option, model_option, overrides_option, recipe_option
+from edge_runtime.cli_vision import replay
+from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import (
     common_options,
     configure_logs,
@@ -18,13 +19,6 @@ from firmware_bridge.command_line import (
 
 __all__ = ["main"]
 
-_existing = click.Path(exists=True, path_type=Path)
-_new = click.Path(path_type=Path)
-_model = click.option("--model", "model_path", type=_existing, required=True, help="Model folder.")
-_recipe = click.option("--recipe", type=_existing, default=None, help="Recipe in place of the model folder's own.")
-_machine = click.option("--machine", "machine_path", type=_existing, default=None, help="Machine file; else a desk.")
-_overrides = click.option("--set", "overrides", multiple=True, help="One setting of the recipe, as key=value.")
-
 
 @click.group(epilog="Example: sortloop-edge replay recording/ --model runs/rice-1/model")
 @click.version_option(product_version(), prog_name="sortloop-edge")
@@ -35,63 +29,19 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog="Example: sortloop-edge replay recording/ --model runs/rice-1/model --truth annotations.json")
-@click.argument("source", type=_existing)
-@_model
-@_recipe
-@_machine
-@_overrides
-@click.option("--truth", type=_existing, default=None, help="Polygons drawn by people, as annotations.json.")
-@click.option("--blocks", is_flag=True, help="The pictures are consecutive blocks of one endless scene.")
-@click.option("--decisions", type=_new, default=None, help="Write the decision log here, one JSON object a line.")
-@common_options
-def replay(
-    source: Path,
-    model_path: Path,
-    recipe: Path | None,
-    machine_path: Path | None,
-    overrides: tuple[str, ...],
-    truth: Path | None,
-    decisions: Path | None,
-    *,
-    blocks: bool,
-    as_json: bool,
-    verbose: int,
-    quiet: bool,
-) -> None:
-    """Sort a recording: a picture, a folder, a tar or a video. Same input, same decisions."""
-    from edge_runtime.annotations import read_annotations  # noqa: PLC0415 - heavy imports wait for their command
-    from edge_runtime.replay import decision_rows, replay_report  # noqa: PLC0415
-    from edge_runtime.replay import replay as replay_recording  # noqa: PLC0415
-    from edge_runtime.reports_text import replay_text  # noqa: PLC0415
-    from edge_runtime.setup import open_sorter  # noqa: PLC0415
-    from edge_runtime.storage import write_atomic  # noqa: PLC0415
-
-    configure_logs(verbose=verbose, quiet=quiet)
-    require(not blocks or truth is None, "--truth compares whole pictures: leave out --blocks")
-    clock = SystemClock()
-    started_ns = clock.monotonic_ns()
-    setup = open_sorter(model_path, recipe, machine_path, overrides)
-    polygons = None if truth is None else read_annotations(truth)
-    result = replay_recording(source, setup.sorter, setup.machine, as_blocks=blocks, polygons=polygons)
-    names = setup.sorter.recipe.class_names
-    if decisions is not None:
-        write_atomic(decisions, b"".join(msgspec.json.encode(row) + b"\n" for row in decision_rows(result, names)))
-    seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
-    report = replay_report(result, names, model_id=setup.folder.card.model_id, seconds=seconds)
-    print_result(report, replay_text(report), as_json=as_json)
+cli.add_command(replay)
 
 
 @cli.command(epilog="Example: sortloop-edge teach lot/ --class stone --model runs/rice-1/model --spool spool/")
-@click.argument("source", type=_existing)
+@click.argument("source", type=EXISTING)
 @click.option("--class", "label", required=True, help="Class of every piece of the lot.")
 @click.option("--purity", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Share truly of it.")
 @click.option("--lot", default="teach", show_default=True, help="Name of the lot in the records.")
-@click.option("--spool", "spool_path", type=_new, required=True, help="Spool folder; made if it does not exist.")
-@_model
-@_recipe
-@_machine
-@_overrides
+@click.option("--spool", "spool_path", type=NEW, required=True, help="Spool folder; made if it does not exist.")
+@model_option
+@recipe_option
+@machine_option
+@overrides_option
 @common_options
 def teach(
     source: Path,
@@ -127,13 +77,13 @@ def teach(
 
 
 @cli.command(epilog="Example: sortloop-edge simulate --model demo-out/runs/first/model --pieces 2000")
-@_model
+@model_option
 @click.option("--pieces", type=click.IntRange(1), default=2000, show_default=True, help="Pieces on the belt.")
 @click.option("--rate", type=click.FloatRange(1), default=500.0, show_default=True, help="Pieces a second.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of everything random.")
 @click.option("--teach", "teach_class", default="", help="Run a pure lot of this class with the valves off.")
-@click.option("--grains", type=_existing, default=None, help="Class folders of real crops; else rendered grains.")
-@click.option("--spool", "spool_path", type=_new, default=None, help="Record mistakes into this spool folder.")
+@click.option("--grains", type=EXISTING, default=None, help="Class folders of real crops; else rendered grains.")
+@click.option("--spool", "spool_path", type=NEW, default=None, help="Record mistakes into this spool folder.")
 @common_options
 def simulate(
     model_path: Path,
@@ -161,9 +111,9 @@ def simulate(
 
 
 @cli.command(epilog="Example: sortloop-edge check --model runs/rice-1/model --machine /etc/sortloop/machine.toml")
-@click.option("--model", "model_path", type=_existing, default=None, help="Model folder: files, digests, golden crops.")
-@click.option("--recipe", type=_existing, default=None, help="Recipe file.")
-@click.option("--machine", "machine_path", type=_existing, default=None, help="Machine file.")
+@click.option("--model", "model_path", type=EXISTING, default=None, help="Model folder: files, digests, golden crops.")
+@click.option("--recipe", type=EXISTING, default=None, help="Recipe file.")
+@click.option("--machine", "machine_path", type=EXISTING, default=None, help="Machine file.")
 @common_options
 def check(
     model_path: Path | None,
@@ -185,9 +135,9 @@ def check(
 
 
 @cli.command(epilog="Example: sortloop-edge calibrate --dark dark/ --white white/ --out /etc/sortloop/calibration")
-@click.option("--dark", type=_existing, required=True, help="Recording with the lamps off.")
-@click.option("--white", type=_existing, required=True, help="Recording of a white surface that fills the view.")
-@click.option("--out", type=_new, required=True, help="Folder `calibration` beside the machine file.")
+@click.option("--dark", type=EXISTING, required=True, help="Recording with the lamps off.")
+@click.option("--white", type=EXISTING, required=True, help="Recording of a white surface that fills the view.")
+@click.option("--out", type=NEW, required=True, help="Folder `calibration` beside the machine file.")
 @click.option("--camera", default="top", show_default=True, help="Name of the view, as in the machine file.")
 @click.option("--area", is_flag=True, help="Each pixel by itself; else each column, as for a line camera.")
 @click.option(
@@ -226,7 +176,7 @@ def residual() -> None:
 
 
 @residual.command("list", epilog="Example: sortloop-edge residual list spool/")
-@click.argument("spool_path", metavar="SPOOL", type=_existing)
+@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
 @common_options
 def residual_list(spool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Show what a spool holds, by truth source, class and failure."""
@@ -248,8 +198,8 @@ def residual_list(spool_path: Path, *, as_json: bool, verbose: int, quiet: bool)
 
 
 @residual.command("export", epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
-@click.argument("spool_path", metavar="SPOOL", type=_existing)
-@click.option("--out", type=_new, required=True, help="File to write; the trainer's intake reads it.")
+@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
+@click.option("--out", type=NEW, required=True, help="File to write; the trainer's intake reads it.")
 @common_options
 def residual_export(spool_path: Path, out: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Write all records of a spool to one file; the spool keeps them until the trainer's receipt."""
@@ -264,8 +214,8 @@ def residual_export(spool_path: Path, out: Path, *, as_json: bool, verbose: int,
 
 
 @residual.command("delivered", epilog="Example: sortloop-edge residual delivered spool/ stick/residuals.receipt.json")
-@click.argument("spool_path", metavar="SPOOL", type=_existing)
-@click.argument("receipt", type=_existing)
+@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
+@click.argument("receipt", type=EXISTING)
 @common_options
 def residual_delivered(spool_path: Path, receipt: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Release the records that a trainer's receipt names: they are safe in its pool."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import FrameError
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_SIDE_PX", "Picture", "decode_picture", "picture_size"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_SIDE_PX", "Picture", "as_bgr", "decode_picture", "picture_size"]
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp"})
 MAX_SIDE_PX: Final = 16384  # the widest line-scan cameras have 16k pixels; larger is a mistake or an attack
@@ -74,6 +74,15 @@ def decode_picture(data: bytes) -> Picture:
     if raw is None:
         raise FrameError("damaged picture: it cannot be decoded")
     return _to_bgr8(raw)
+
+
+def as_bgr(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (H, W, C) uint8 as (H, W, 3) to look at: itself, its first band as grey, or the first three of more."""
+    bands = pixels.shape[2]
+    if bands == 3:
+        return pixels
+    shown = pixels[:, :, :3] if bands > 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(shown)
 
 
 def _to_bgr8(raw: NDArray[np.generic]) -> Picture:

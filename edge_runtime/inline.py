@@ -76,13 +76,17 @@ class InlineSorter:
         return self._sort([View(lines, lines.first_line, lines.end_line, is_frame=True)])
 
     def _correct(self, tail: Lines | None, block: Block) -> Lines:
-        return join(tail, block, self._sorter.flat_field, pad_px=self._sorter.recipe.crop.pad_px)
+        lines = join(tail, block, self._sorter.flat_field, pad_px=self._sorter.recipe.crop.pad_px)
+        self._sorter.observe("flat_field")
+        return lines
 
     def _sort(self, views: Sequence[View]) -> Sorted:
         recipe, camera = self._sorter.recipe, self._sorter.camera
         parts = [sort_view(view, self._sorter) for view in views]
         decisions = Decisions.concat(parts or [Decisions.empty(camera.name, recipe.crop, len(recipe.classes))])
-        return Sorted(decisions, schedule(decisions, self._machine, camera))
+        pulses = schedule(decisions, self._machine, camera)
+        self._sorter.observe("schedule")
+        return Sorted(decisions, pulses)
 
 
 def make_sorter(

@@ -22,10 +22,15 @@ from edge_runtime.shapes import Shapes, measure_shapes
 from edge_runtime.split import split_touching
 from edge_runtime.triage import is_dust, triage, unclassified_ejects
 
-__all__ = ["Classify", "Sorter", "sort_view"]
+__all__ = ["Classify", "Observe", "Sorter", "sort_view"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+Observe = Callable[[str], None]  # told the name of a stage when it is done; it changes nothing
+
+
+def _unobserved(_: str) -> None:
+    """Take no notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Sorter:
         camera: view the pixels come from.
         classify: crops (N, S, S, C) uint8 to scores (N, K) float32.
         flat_field: references of the camera; None where it was not calibrated.
+        observe: called after each stage with its name.
     """
 
     recipe: Recipe
@@ -45,6 +51,7 @@ class Sorter:
     camera: Camera
     classify: Classify
     flat_field: FlatField | None = None
+    observe: Observe = _unobserved
 
 
 def sort_view(view: View, sorter: Sorter) -> Decisions:
@@ -63,13 +70,17 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
     """
     canvas, recipe, camera = view.lines.canvas, sorter.recipe, sorter.camera
     touching = _owned(segment(canvas.pixels, recipe.segment), view)
+    sorter.observe("segment")
     max_lines = len(view.lines) if view.is_frame else camera.max_object_lines
     parted = split_touching(touching, recipe.segment, max_lines=max_lines)
+    sorter.observe("split")
     measured = measure_shapes(parted)
     is_large = ~is_dust(measured, recipe, camera)
     objects, shapes = parted.select(is_large), measured.select(is_large)
     kinds = triage(objects, shapes, recipe, camera, is_frame=view.is_frame)
+    sorter.observe("measure")
     crops = cut_crops(canvas, objects.select(kinds == 0), recipe.crop, recipe.segment)
+    sorter.observe("crop")
     judged = _judge(kinds, crops, sorter)
     return _decisions(view, sorter, _Found(objects, shapes), judged)
 
@@ -110,8 +121,11 @@ def _judge(kinds: NDArray[np.int64], crops: Crops, sorter: Sorter) -> _Judged:
     )
     if len(crops):
         judged.numerators[fits], judged.denominators[fits] = norm_sums(crops.pixels, crops.masks, sorter.norm)
+        sorter.observe("norm")
         judged.scores[fits] = sorter.classify(crops.pixels)
+        sorter.observe("infer")
         judged.class_ids[fits], judged.is_eject[fits] = decide(judged.scores[fits], sorter.recipe)
+        sorter.observe("decide")
     return judged
 
 

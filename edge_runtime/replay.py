@@ -1,16 +1,18 @@
 """A recording through the stages, as fast as it can, with the same decisions every time."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.annotations import Match, match_objects
-from edge_runtime.decisions import CLUSTER, CUT_OFF, KIND_NAMES, OVERSIZE, decisions_sha256
+from edge_runtime.decisions import CLUSTER, CUT_OFF, KIND_NAMES, OVERSIZE, Decisions, decisions_sha256
 from edge_runtime.errors import FrameError
+from edge_runtime.flat_field import correct
 from edge_runtime.frames import Frame, MissingFrame, read_frames
 from edge_runtime.inline import InlineSorter, Sorted
 from edge_runtime.line_scan import Block
@@ -19,8 +21,57 @@ from edge_runtime.pipeline import Sorter
 from edge_runtime.reports import DecisionRow, ReplayReport
 from edge_runtime.schemas import Machine
 from edge_runtime.split import find_objects
+from edge_runtime.stage_times import StageTime, StageWatch
 
-__all__ = ["Replay", "decision_rows", "replay", "replay_report"]
+__all__ = ["NO_EXTRAS", "Extras", "Polygons", "Replay", "Seen", "decision_rows", "replay", "replay_report"]
+
+Polygons = Mapping[str, Sequence[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One picture of a replay with everything that is known of it.
+
+    Attributes:
+        number: of the picture among those sorted, from 0.
+        name: inside the recording.
+        pixels: (H, W, C) uint8, corrected.
+        contours: outlines of all objects found, each (P, 1, 2) int32.
+        decisions: about these objects, in their order, crops included; with lines of the picture.
+        polygons: drawn by people; None for a picture without.
+        match: how both agree; None without polygons.
+    """
+
+    number: int
+    name: str
+    pixels: NDArray[np.uint8]
+    contours: tuple[NDArray[np.int32], ...]
+    decisions: Decisions
+    polygons: Sequence[NDArray[np.float32]] | None = None
+    match: Match | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a replay does besides sorting; none of it changes a decision.
+
+    Attributes:
+        polygons: by picture name, drawn by people; compared with the objects of each picture, so not for blocks.
+        watch: takes the time of each stage.
+        viewers: shown every picture that was sorted; not for blocks.
+    """
+
+    polygons: Polygons | None = None
+    watch: StageWatch | None = None
+    viewers: tuple[Callable[[Seen], None], ...] = ()
+
+    @property
+    def needs_outlines(self) -> bool:
+        """Whether anything asks for outlines, which are found a second time for it."""
+        return self.polygons is not None or bool(self.viewers)
+
+
+NO_EXTRAS: Final = Extras()
 
 
 @dataclass(slots=True)
@@ -41,12 +92,7 @@ class Replay:
 
 
 def replay(
-    source: Path,
-    sorter: Sorter,
-    machine: Machine,
-    *,
-    as_blocks: bool = False,
-    polygons: dict[str, list[NDArray[np.float32]]] | None = None,
+    source: Path, sorter: Sorter, machine: Machine, *, as_blocks: bool = False, extras: Extras = NO_EXTRAS
 ) -> Replay:
     """Sort a recording.
 
@@ -55,35 +101,49 @@ def replay(
         sorter: recipe, camera and classifier.
         machine: belt and lanes for the pulses.
         as_blocks: the pictures are consecutive blocks of one endless scene, not frames of their own.
-        polygons: by picture name, drawn by people; compared with the objects of each picture, so not for blocks.
+        extras: comparison with polygons, times, viewers.
 
     Raises:
         ConfigError: blocks of a recipe that takes each picture as one object.
-        FrameError: the source holds no picture, a block has another width, or no picture has polygons though some
-            were given.
+        FrameError: the source holds no picture, a block has another width, the camera was calibrated for another shape,
+            or no picture has polygons though some were given.
         CropError: the pictures have another number of channels than the recipe.
+        EdgeError: what a viewer raises.
     """
+    watch = extras.watch
+    if watch is not None:
+        sorter = replace(sorter, observe=watch.done)
     inline = InlineSorter(sorter, machine)
     result = Replay()
     line = 0
-    for picture in _usable(source, result):
-        if as_blocks:
-            result.steps.append(_without_crops(inline.sort_block(Block(line, picture.pixels))))
-            line += len(picture.pixels)
-        else:
-            result.steps.append(_without_crops(inline.sort_frame(picture.pixels)))
-        drawn = None if polygons is None else _polygons_of(picture.name, polygons)
-        if drawn is not None:
-            found = find_objects(picture.pixels, sorter.recipe.segment).contours
-            result.matches.append(match_objects(found, drawn, picture.pixels.shape[:2]))
+    for picture in _usable(source, result, watch):
+        step = inline.sort_block(Block(line, picture.pixels)) if as_blocks else inline.sort_frame(picture.pixels)
+        if watch is not None:
+            watch.end_frame()
+        if extras.needs_outlines and not as_blocks:
+            own = _moved(step.decisions, -line)
+            seen = _seen(picture, own, sorter, polygons=extras.polygons, number=result.frames - 1)
+            result.matches += [] if seen.match is None else [seen.match]
+            for show in extras.viewers:
+                show(seen)
+        line += len(picture.pixels)
+        result.steps.append(_without_crops(step))
     if as_blocks:
         result.steps.append(_without_crops(inline.finish()))
-    if polygons and not result.matches:
-        raise FrameError(f"{source}: none of its pictures is named in the truth file, which has {next(iter(polygons))}")
+    if extras.polygons and not result.matches:
+        named = next(iter(extras.polygons))
+        raise FrameError(f"{source}: none of its pictures is named in the truth file, which has {named}")
     return result
 
 
-def replay_report(result: Replay, class_names: tuple[str, ...], *, model_id: str, seconds: float) -> ReplayReport:
+def replay_report(
+    result: Replay,
+    class_names: tuple[str, ...],
+    *,
+    model_id: str,
+    seconds: float,
+    stages: tuple[StageTime, ...] = (),
+) -> ReplayReport:
     """Return a replay's figures, see `ReplayReport`."""
     ids = np.concatenate([np.zeros(0, np.int64), *(step.decisions.class_ids for step in result.steps)])
     counts = np.bincount(ids[ids >= 0], minlength=len(class_names))
@@ -107,6 +167,7 @@ def replay_report(result: Replay, class_names: tuple[str, ...], *, model_id: str
         polygons=expected if has_truth else None,
         matched=len(ious) if has_truth else None,
         seconds=seconds,
+        stages=stages,
     )
 
 
@@ -143,14 +204,45 @@ def decision_rows(result: Replay, class_names: tuple[str, ...]) -> Iterator[Deci
             )
 
 
-def _usable(source: Path, result: Replay) -> Iterator[Frame]:
+def _usable(source: Path, result: Replay, watch: StageWatch | None) -> Iterator[Frame]:
+    if watch is not None:
+        watch.start()
     for picture in read_frames(source):
+        if watch is not None:
+            watch.done("read")
         match picture:
             case Frame():
                 result.frames += 1
                 yield picture
             case MissingFrame(reason=reason):
                 result.missing[reason] += 1
+        if watch is not None:
+            watch.start()
+
+
+def _moved(decisions: Decisions, lines: int) -> Decisions:
+    """Return decisions about the same objects further down by some lines."""
+    boxes = decisions.boxes_px.copy()
+    boxes[:, 1] += lines
+    return replace(decisions, lines=decisions.lines + lines, boxes_px=boxes)
+
+
+def _seen(picture: Frame, decisions: Decisions, sorter: Sorter, *, polygons: Polygons | None, number: int) -> Seen:
+    """Join a picture's outlines, found once more, with the decisions about them and what people drew."""
+    pixels = picture.pixels
+    if sorter.flat_field is not None:
+        pixels = np.empty_like(picture.pixels)
+        correct(picture.pixels, sorter.flat_field, pixels)
+    objects = find_objects(pixels, sorter.recipe.segment)
+    ids = zip(decisions.lines.tolist(), decisions.columns.tolist(), strict=True)
+    places = {place: row for row, place in enumerate(ids)}
+    keys = zip(objects.last_rows_px.tolist(), objects.last_columns_px.tolist(), strict=True)
+    rows = [(i, places[key]) for i, key in enumerate(keys) if key in places]
+    contours = tuple(objects.contours[i] for i, _ in rows)
+    own = decisions.select(np.array([row for _, row in rows], np.int64))
+    drawn = None if polygons is None else _polygons_of(picture.name, polygons)
+    match = None if drawn is None else match_objects(contours, drawn, pixels.shape[:2])
+    return Seen(number, picture.name, pixels, contours, own, drawn, match)
 
 
 def _without_crops(step: Sorted) -> Sorted:
@@ -158,7 +250,7 @@ def _without_crops(step: Sorted) -> Sorted:
     return Sorted(step.decisions.without_crops(), step.pulses)
 
 
-def _polygons_of(name: str, polygons: dict[str, list[NDArray[np.float32]]]) -> list[NDArray[np.float32]] | None:
+def _polygons_of(name: str, polygons: Polygons) -> Sequence[NDArray[np.float32]] | None:
     """Return the polygons of a picture by its name, or by the end of its path where the folders differ."""
     if name in polygons:
         return polygons[name]

@@ -6,6 +6,7 @@ import msgspec
 
 from edge_runtime.recorder import RecorderCounts
 from edge_runtime.spool import SpoolCounts
+from edge_runtime.stage_times import StageTime
 
 __all__ = ["CheckReport", "DecisionRow", "DeliveredReport", "ReplayReport", "SpoolReport", "TeachReport"]
 
@@ -24,6 +25,7 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             mean_iou is over the matched pairs. null without --truth.
         polygons: drawn by people; matched: of them found. null without --truth.
         seconds: wall time.
+        stages: what each stage took of the processor's time, in the order of the data's way.
     """
 
     frames: int
@@ -42,6 +44,7 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     polygons: int | None
     matched: int | None
     seconds: float
+    stages: tuple[StageTime, ...] = ()
     schema_version: Literal[1] = 1
 
 

@@ -21,7 +21,7 @@ def replay_text(report: ReplayReport) -> str:
             f"against {report.polygons} polygons: recall {report.recall:.3f}, precision {report.precision:.3f}, "
             f"mean IoU of matches {report.mean_iou:.3f}"
         )
-    return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+    return "\n".join([*lines, *_stage_lines(report), f"decisions {report.decisions_sha256}"])
 
 
 def teach_text(report: TeachReport) -> str:
@@ -58,6 +58,17 @@ def virtual_text(report: VirtualReport) -> str:
     if report.recorded is not None:
         lines.append(f"recorded: {_counts(report.recorded.taken)}")
     return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+
+
+def _stage_lines(report: ReplayReport) -> list[str]:
+    """Return the time table, nothing where no time was taken."""
+    if not report.stages:
+        return []
+    head = f"{'stage':<12}{'share':>8}{'median':>12}{'p99':>12}   processor time a frame"
+    return [head] + [
+        f"{time.stage:<12}{time.share:>8.1%}{time.median_us / 1000:>9.3f} ms{time.p99_us / 1000:>9.3f} ms"
+        for time in report.stages
+    ]
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -15,6 +15,8 @@ from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_outcome import SortReport
 from edge_runtime.virtual_recording import VerdictTally
 
+__all__ = ["UNSEEN", "VirtualReport", "VirtualRun", "rendered_machine"]
+
 UNSEEN: Final = "unseen"
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]

@@ -1,11 +1,13 @@
 """A recording gives the same decisions every time, from any container, and its figures add up."""
 
 import tarfile
+from dataclasses import replace as replace_fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 from strategies import stub_scores
 from tiny_model import draw_pieces
@@ -13,20 +15,32 @@ from tiny_model import draw_pieces
 from edge_runtime.annotations import read_annotations
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import CropError, FrameError
+from edge_runtime.flat_field import FlatField
 from edge_runtime.inline import desk_machine
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Sorter
-from edge_runtime.replay import decision_rows, replay, replay_report
+from edge_runtime.replay import Extras, Polygons, Seen, decision_rows, replay, replay_report
 from edge_runtime.reports import ReplayReport
 from edge_runtime.reports_text import replay_text
 from edge_runtime.schemas import ClassRule, Recipe
 from edge_runtime.segment import SegmentSettings
+from edge_runtime.stage_times import STAGES, StageWatch
+from firmware_bridge.clock import ManualClock
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 CLASSES = (ClassRule("good"), ClassRule("stone", "eject"), ClassRule("husk", "eject", min_score=0.6))
 NAMES = tuple(rule.name for rule in CLASSES)
 MACHINE = desk_machine(320)
-Polygons = dict[str, list[NDArray[np.float32]]]
+
+
+class TickClock(ManualClock):
+    """A clock that goes on by a fixed step whenever it is read."""
+
+    STEP_NS = 1000
+
+    def monotonic_ns(self) -> int:
+        self.advance_ns(self.STEP_NS)
+        return super().monotonic_ns()
 
 
 def make_sorter(crop: CropSpec | None = None, **segment: object) -> Sorter:
@@ -35,10 +49,8 @@ def make_sorter(crop: CropSpec | None = None, **segment: object) -> Sorter:
     return Sorter(recipe, NormSpec(), MACHINE.cameras[0], stub_scores)
 
 
-def run(
-    source: Path, *, as_blocks: bool = False, truth: dict[str, list[NDArray[np.float32]]] | None = None
-) -> ReplayReport:
-    result = replay(source, make_sorter(), MACHINE, as_blocks=as_blocks, polygons=truth)
+def run(source: Path, *, as_blocks: bool = False, truth: Polygons | None = None) -> ReplayReport:
+    result = replay(source, make_sorter(), MACHINE, as_blocks=as_blocks, extras=Extras(truth))
     return replay_report(result, NAMES, model_id="ab" * 32, seconds=1.5)
 
 
@@ -103,9 +115,9 @@ def test_decision_log_has_every_object_with_its_pulses(recording: Path) -> None:
     assert all(0 < row.norm_q16 <= 65536 and 0 < row.score <= 1 for row in rows)
 
 
-def boxes_as_polygons(recording: Path) -> Polygons:
+def boxes_as_polygons(recording: Path) -> dict[str, list[NDArray[np.float32]]]:
     """Perfect truth about the first and the second picture, by their names elsewhere."""
-    polygons: Polygons = {}
+    polygons: dict[str, list[NDArray[np.float32]]] = {}
     for name in ("0.png", "1.png"):
         gray = cv2.cvtColor(cv2.imread(str(recording / name)), cv2.COLOR_BGR2GRAY)  # type: ignore[arg-type]  # it exists
         contours, _ = cv2.findContours((gray > 60).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -141,6 +153,50 @@ def test_recipe_of_other_channels_is_an_error(recording: Path) -> None:
         replay(recording, make_sorter(CropSpec(side_px=32, channels=1)), MACHINE)
 
 
+def test_time_is_taken_of_every_stage_and_changes_no_decision(recording: Path) -> None:
+    clock = TickClock()
+    watch = StageWatch(clock)
+    watched = replay(recording, make_sorter(), MACHINE, extras=Extras(watch=watch))
+    times = watch.times()
+    assert tuple(time.stage for time in times) == STAGES
+    assert sum(time.share for time in times) == pytest.approx(1)
+    assert {time.median_us for time in times} == {TickClock.STEP_NS / 1000}
+    report = replay_report(watched, NAMES, model_id="ab" * 32, seconds=1.5)
+    assert report.decisions_sha256 == run(recording).decisions_sha256
+    lines = replay_text(replace(report, stages=times)).splitlines()
+    assert [line.split()[0] for line in lines if " ms" in line] == list(STAGES)
+
+
+def test_blocks_have_times_too(recording: Path) -> None:
+    watch = StageWatch(TickClock())
+    replay(recording, make_sorter(), MACHINE, as_blocks=True, extras=Extras(watch=watch))
+    assert tuple(time.stage for time in watch.times()) == STAGES
+
+
+def test_viewer_sees_outlines_and_decisions_of_the_same_objects(recording: Path) -> None:
+    pictures: list[Seen] = []
+    truth = boxes_as_polygons(recording)
+    result = replay(recording, make_sorter(), MACHINE, extras=Extras(truth, viewers=(pictures.append,)))
+    assert [picture.number for picture in pictures] == [0, 1, 2, 3]
+    assert [picture.name for picture in pictures] == [f"{number}.png" for number in range(4)]
+    assert [picture.match is None for picture in pictures] == [False, False, True, True]
+    for picture, step in zip(pictures, result.steps, strict=True):
+        boxes = [cv2.boundingRect(contour) for contour in picture.contours]
+        assert boxes == [tuple(box) for box in picture.decisions.boxes_px.tolist()]
+        assert picture.decisions.class_ids.tolist() == step.decisions.class_ids.tolist()
+        assert picture.decisions.pixels.shape == (len(boxes), 32, 32, 3)
+        assert step.decisions.pixels.shape[1:] == (0, 0, 1)  # the replay itself keeps no pixel
+
+
+def test_viewer_of_a_calibrated_camera_sees_corrected_pixels(recording: Path) -> None:
+    half = FlatField(np.zeros((1, 320, 3), np.uint8), np.full((1, 320, 3), 0.5, np.float32))
+    sorter = replace_fields(make_sorter(threshold=30), flat_field=half)
+    pictures: list[Seen] = []
+    replay(recording, sorter, MACHINE, extras=Extras(viewers=(pictures.append,)))
+    assert all(len(picture.contours) == 12 for picture in pictures)
+    assert max(int(picture.pixels.max()) for picture in pictures) <= 128
+
+
 def test_text_tells_what_a_person_asks(recording: Path) -> None:
     (recording / "5.png").write_bytes(b"")
     text = replay_text(run(recording, truth=boxes_as_polygons(recording)))
@@ -164,7 +220,7 @@ def test_real_frames_have_recall_and_precision(folder: str, settings: dict[str, 
     truth = read_annotations(source / "annotations.json")
     some = sorted(truth)[0]
     sorter = make_sorter(CropSpec(side_px=64, reduction=4), **settings)
-    result = replay(next(source.rglob(Path(some).name)), sorter, MACHINE, polygons=truth)
+    result = replay(next(source.rglob(Path(some).name)), sorter, MACHINE, extras=Extras(truth))
     report = replay_report(result, NAMES, model_id="", seconds=0)
     assert report.recall is not None
     assert report.precision is not None

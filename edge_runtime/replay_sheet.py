@@ -1,0 +1,197 @@
+"""A replay as one page to look at: frames with what was found, crops that deserve a look, figures and times."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from html import escape
+
+from edge_runtime.decisions import OVERSIZE
+from edge_runtime.gallery import Example, Gallery, ShownFrame
+from edge_runtime.overlay import DISAGREEMENT, OVERSIZE_COLOUR, class_colour, web_colour
+from edge_runtime.page import page_html, table, tile
+from edge_runtime.phrases import Language, Phrase
+from edge_runtime.reports import ReplayReport
+from edge_runtime.schemas import DisplayName
+from edge_runtime.sheet_texts import Say, same
+
+__all__ = ["ReplaySheet", "frame_figure", "frames_html", "legend_html", "replay_sheet"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaySheet:
+    """What the page shows.
+
+    Attributes:
+        source: what was replayed, as given.
+        report: the figures.
+        gallery: chosen frames and crops.
+        class_names: in the order of the model's scores.
+        display_names: by class name, where there are any.
+    """
+
+    source: str
+    report: ReplayReport
+    gallery: Gallery
+    class_names: tuple[str, ...]
+    display_names: Mapping[str, DisplayName]
+
+    def name_of(self, class_id: int) -> Phrase:
+        """Return what people call a class or OVERSIZE."""
+        if class_id == OVERSIZE:
+            return Say.oversize
+        name = self.class_names[class_id]
+        shown = self.display_names.get(name)
+        return same(name) if shown is None else Phrase(shown.en, shown.zh_cn)
+
+
+def replay_sheet(sheet: ReplaySheet, language: Language = "en") -> bytes:
+    """Return the page as UTF-8 HTML, in both languages; the same sheet gives the same bytes.
+
+    Args:
+        sheet: what it shows.
+        language: shown first.
+    """
+    report = sheet.report
+    has_truth = report.recall is not None
+    ids = [*range(len(sheet.class_names))]
+    keys = [(class_id, sheet.name_of(class_id)) for class_id in ids]
+    body = [
+        f'<div class="lead"><p>{Say.replay_lead.filled(source=sheet.source).__html__()}</p></div>',
+        f'<div class="tiles">{"".join(_tiles(report))}</div>',
+        f"<h2>{Say.frames.__html__()}</h2>",
+        f'<p class="soft">{_frames_note(sheet, has_truth).__html__()}</p>',
+        legend_html(keys, has_oversize=report.oversize > 0, has_truth=has_truth),
+        frames_html(sheet.gallery.frames),
+        f"<h2>{Say.crops.__html__()}</h2>",
+        f'<p class="soft">{Say.crops_note.__html__()}</p>',
+        *(_strip(sheet, class_id) for class_id in [*ids, OVERSIZE] if sheet.gallery.count(class_id)),
+        *_times(report),
+    ]
+    return page_html(Say.replay_title, body, _foot(report), language)
+
+
+def frames_html(frames: tuple[ShownFrame, ...]) -> str:
+    """Return frames as figures, HTML; a few are shown larger."""
+    few = " few" if len(frames) <= 2 else ""
+    return f'<div class="frames{few}">{"".join(frame_figure(frame) for frame in frames)}</div>'
+
+
+def frame_figure(frame: ShownFrame) -> str:
+    """Return a frame with its counts as HTML."""
+    counts = Say.frame_counts.filled(objects=frame.objects, ejected=frame.ejected)
+    told = []
+    if frame.oversize:
+        told.append(Say.frame_oversize.filled(count=frame.oversize))
+    if frame.missed:
+        told.append(Say.frame_missed.filled(count=frame.missed))
+    if frame.false:
+        told.append(Say.frame_false.filled(count=frame.false))
+    more = "".join(f' · <span class="told">{one.__html__()}</span>' for one in told)
+    return (
+        f'<figure><label><input type="checkbox" class="zoom"><img src="{frame.uri}" alt=""></label>'
+        f"<figcaption><b>{escape(frame.name)}</b> {counts.__html__()}{more}</figcaption></figure>\n"
+    )
+
+
+def legend_html(classes: list[tuple[int, Phrase]], *, has_oversize: bool, has_truth: bool) -> str:
+    """Return what colours and lines mean, HTML; only what can occur on the page.
+
+    Args:
+        classes: class ids and what they are called.
+        has_oversize: whether anything is larger than the window.
+        has_truth: whether people's polygons are drawn.
+    """
+    soft = "#9aa0a6"
+    keys = [(_line_svg(web_colour(class_colour(class_id)), 2), name) for class_id, name in classes]
+    keys += [(_line_svg(soft, 1.4), Say.key_accept), (_line_svg(soft, 3, "cross"), Say.key_eject)]
+    if has_oversize:
+        keys.append((_line_svg(web_colour(OVERSIZE_COLOUR), 3), Say.key_oversize))
+    if has_truth:
+        yellow = web_colour(DISAGREEMENT)
+        keys.append((_line_svg("#ffffff", 1.4, "dashed"), Say.key_person))
+        keys.append((_line_svg(yellow, 1.6, "missed"), Say.key_missed))
+        keys.append((_line_svg(yellow, 2, "box"), Say.key_false))
+    items = "".join(f'<span class="key">{svg}{name.__html__()}</span>' for svg, name in keys)
+    return f'<div class="card legend">{items}</div>'
+
+
+def _line_svg(colour: str, width: float, kind: str = "") -> str:
+    """Return a sample of a line on the ground that frames often have."""
+    dash = ' stroke-dasharray="4 3"' if kind in {"dashed", "missed"} else ""
+    fill = f'fill="{colour}" fill-opacity=".35"' if kind == "missed" else 'fill="none"'
+    stroke = f'stroke="{colour}" stroke-width="{width}"'
+    shape = f'<ellipse cx="17" cy="11" rx="10" ry="6.5" {fill} {stroke}{dash}/>'
+    if kind == "box":
+        shape = f'<rect x="4" y="3" width="26" height="16" fill="none" {stroke}/>'
+    if kind == "cross":
+        shape += f'<path d="M13.5 7.5l7 7m0-7l-7 7" stroke="{colour}" stroke-width="2"/>'
+    return f'<svg width="34" height="22" aria-hidden="true"><rect width="34" height="22" fill="#23282d"/>{shape}</svg>'
+
+
+def _tiles(report: ReplayReport) -> Iterator[str]:
+    share = f"{report.ejected / max(1, report.objects):.1%}"
+    yield tile("main", Say.objects, same(f"{report.objects:,}"), Say.objects_note.filled(frames=f"{report.frames:,}"))
+    yield tile("", Say.ejected, same(f"{report.ejected:,}"), Say.ejected_note.filled(share=share))
+    yield tile("bad" if report.oversize else "", Say.oversize, same(f"{report.oversize:,}"), Say.oversize_note)
+    if report.recall is not None and report.precision is not None and report.mean_iou is not None:
+        found = Say.recall_note.filled(matched=f"{report.matched:,}", polygons=f"{report.polygons:,}")
+        yield tile("", Say.recall, same(f"{report.recall:.3f}"), found)
+        yield tile("", Say.precision, same(f"{report.precision:.3f}"), Say.precision_note)
+        yield tile("", Say.overlap, same(f"{report.mean_iou:.3f}"), Say.overlap_note)
+    if report.missing:
+        reasons = "; ".join(f"{count} × {reason}" for reason, count in report.missing.items())
+        yield tile("bad", Say.missing, same(str(sum(report.missing.values()))), same(reasons))
+
+
+def _frames_note(sheet: ReplaySheet, has_truth: bool) -> Phrase:
+    shown = Say.frames_note.filled(shown=len(sheet.gallery.frames), frames=f"{sheet.report.frames:,}")
+    if not has_truth:
+        return shown
+    return Phrase(f"{shown.en} {Say.truth_note.en}", f"{shown.zh_cn}{Say.truth_note.zh_cn}")
+
+
+def _strip(sheet: ReplaySheet, class_id: int) -> str:
+    count, examples = sheet.gallery.count(class_id), sheet.gallery.examples(class_id)
+    swatch = f'<i class="swatch" style="background:{web_colour(class_colour(class_id))}"></i>'
+    more = count - len(examples)
+    rest = f'<div class="more">{Say.more.filled(count=f"{more:,}").__html__()}</div>' if more else ""
+    crops = "".join(_crop(example, class_id) for example in examples)
+    return (
+        f'<div class="strip"><div><b>{swatch}{sheet.name_of(class_id).__html__()}</b>'
+        f'{Say.count_objects.filled(count=f"{count:,}").__html__()}</div><div class="crops">{crops}{rest}</div></div>\n'
+    )
+
+
+def _crop(example: Example, class_id: int) -> str:
+    caption = Phrase("", "") if class_id == OVERSIZE else same(f"{example.score:.3f}")
+    action = Say.eject_mark if example.is_eject else Phrase("", "")
+    kind = "crop eject" if example.is_eject else "crop"
+    lead = Phrase("", "") if class_id == OVERSIZE else Say.lead.filled(margin=f"{example.margin:.3f}")
+    place = escape(f"{example.place} {lead.both()}", quote=True)
+    return (
+        f'<div class="{kind}" title="{place}"><img src="{example.uri}" alt="">'
+        f"{caption.__html__()} {action.__html__()}</div>"
+    )
+
+
+def _times(report: ReplayReport) -> Iterator[str]:
+    if not report.stages:
+        return
+    yield f"<h2>{Say.times.__html__()}</h2>"
+    yield f'<p class="soft">{Say.times_note.__html__()}</p>'
+    rows = (
+        (
+            f"{Say.stage(time.stage).__html__()}",
+            f'{time.share:.1%}<span class="meter"><i style="width:{time.share:.1%}"></i></span>',
+            f"{time.median_us / 1000:.3f} ms",
+            f"{time.p99_us / 1000:.3f} ms",
+        )
+        for time in report.stages
+    )
+    yield table((Say.stage_head, Say.share_head, Say.median_head, Say.p99_head), rows)
+
+
+def _foot(report: ReplayReport) -> str:
+    return (
+        f"{Say.model_foot.__html__()} <code>{escape(report.model_id)}</code><br>"
+        f"{Say.decisions_foot.__html__()} <code>{escape(report.decisions_sha256)}</code>"
+    )
