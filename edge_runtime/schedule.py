@@ -8,6 +8,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.belts import Belt, SteadyBelt
 from edge_runtime.decisions import Decisions, Pulses
 from edge_runtime.schemas import Camera, Lane, Machine
 
@@ -41,32 +42,40 @@ def lanes_of(boxes_px: NDArray[np.int64], machine: Machine, camera: Camera) -> l
     return result
 
 
-def schedule(decisions: Decisions, machine: Machine, camera: Camera) -> Pulses:
+def schedule(decisions: Decisions, machine: Machine, camera: Camera, belt: Belt | None = None) -> Pulses:
     """Return the pulses for the ejected objects.
 
     Args:
         decisions: of this camera.
         machine: belt, lanes, margins.
         camera: scale and way to the valves.
+        belt: what carries the objects; None for the machine's steady speed.
 
     Returns:
-        Pulses that open `pulse_margin_mm` before an object's first row reaches the valves, less the valve's own delay,
-        and last until the margin after its last row. An object over no lane gets no pulse. One pulse serves lanes whose
-        valves have consecutive numbers and equal delays; others get a pulse each.
+        Pulses that open `pulse_margin_mm` before an object's first row reaches the valves, earlier by what the belt
+        leaves open and by the valve's own delay, and last until the margin after its last row, later by what is open
+        then. An object over no lane gets no pulse. One pulse serves lanes whose valves have consecutive numbers and
+        equal delays; others get a pulse each.
+
+    Raises:
+        BeltError: the belt cannot tell when an ejected object passes.
     """
+    carrier = belt or SteadyBelt(machine.belt_mm_s, machine.timing_spread_us)
     ejected = np.flatnonzero(decisions.is_eject)
     boxes = decisions.boxes_px[ejected]
-    per_line_us = line_time_us(machine, camera)
-    to_valves_us = camera.to_valves_mm / machine.belt_mm_s * 1e6
-    margin_us = machine.pulse_margin_mm / machine.belt_mm_s * 1e6
     rows: list[tuple[int, int, int, int, int]] = []
     for owner, box, (first, count) in zip(
         ejected.tolist(), boxes.tolist(), lanes_of(boxes, machine, camera), strict=True
     ):
-        open_us = box[1] * per_line_us + to_valves_us - margin_us
-        pulse_us = round(box[3] * per_line_us + 2 * margin_us)
+        if count == 0:
+            continue
+        begin_mm = box[1] * camera.pixel_mm + camera.to_valves_mm - machine.pulse_margin_mm
+        arrives = carrier.passing(begin_mm)
+        leaves = carrier.passing(begin_mm + box[3] * camera.pixel_mm + 2 * machine.pulse_margin_mm)
+        open_us = arrives.at_us - arrives.spread_us
+        pulse_us = max(1, round(leaves.at_us + leaves.spread_us - open_us))
         rows += [
-            (owner, run[0].valve, len(run), round(open_us - run[0].delay_us), max(1, pulse_us))
+            (owner, run[0].valve, len(run), round(open_us - run[0].delay_us), pulse_us)
             for run in _valve_runs(machine.lanes[first : first + count])
         ]
     table = np.array(rows, np.int64).reshape(-1, 5)

@@ -197,6 +197,10 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
         lanes: valve map, neighbours in order.
         belt_mm_s: belt speed.
         pulse_margin_mm: how much longer than the object the jet lasts, before and after.
+        timing_spread_us: how much earlier or later than the belt's speed says single objects arrive; the jet lasts
+            longer by that on both sides.
+        min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one.
+        max_pulse_us: the controller closes a valve after that; pulses become one only as long as they stay below.
         min_lead_ms: a command that reaches the controller later than this before its time is late; for the live shell,
             which is not built yet.
         port: serial port of the ejector controller, empty for none; for the live shell, which is not built yet.
@@ -210,6 +214,9 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     lanes: tuple[Lane, ...]
     belt_mm_s: Positive = 2000.0
     pulse_margin_mm: NotNegative = 0.5
+    timing_spread_us: NotNegative = 0.0
+    min_pause_us: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 500
+    max_pulse_us: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
     min_lead_ms: NotNegative = 8.0
     port: str = ""
     baud: Literal[115200, 230400, 460800, 921600, 1500000, 3000000] = 921600
