@@ -10,7 +10,7 @@ Files that cannot be read or written at all are edge_runtime's StorageError (5).
 
 from typing import ClassVar
 
-from firmware_bridge.command_line import ProductError
+from firmware_bridge.product_error import ProductError
 
 __all__ = ["BundleError", "BundleSourceError", "DeployError"]
 

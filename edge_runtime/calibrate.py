@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import ConfigError, FrameError, StorageError
+from edge_runtime.errors import FrameError, StorageError
 from edge_runtime.flat_field import (
     LEAST_LIGHT,
     MOST_GAIN,
@@ -21,14 +21,14 @@ from edge_runtime.flat_field import (
     FieldVerdict,
     FlatField,
     flat_field_of,
+    flat_field_path,
     judge_references,
     load_flat_field,
     save_flat_field,
 )
 from edge_runtime.frames import Frame, read_frames
-from edge_runtime.schemas import FileName
 
-__all__ = ["CalibrateReport", "Calibration", "calibrate", "calibrate_text", "flat_field_path"]
+__all__ = ["CalibrateReport", "Calibration", "calibrate", "calibrate_text"]
 
 _WHITE = 255
 _MOST_DRIFT = 0.05
@@ -79,21 +79,6 @@ class CalibrateReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unevenness: float
     drift: float | None
     schema_version: Literal[1] = 1
-
-
-def flat_field_path(folder: Path, camera: str) -> Path:
-    """Return where the references of a camera lie in the machine's `calibration` folder.
-
-    Raises:
-        ConfigError: no camera can have this name.
-    """
-    try:
-        msgspec.convert(camera, FileName)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"camera {camera!r}: use 1 to 64 letters, digits and _ . -, a letter or digit first"
-        ) from error
-    return folder / f"{camera}.npz"
 
 
 def calibrate(asked: Calibration) -> CalibrateReport:

@@ -10,7 +10,6 @@ Precedence: default < file < --set key=value. Knows no particular settings: the 
 """
 
 import copy
-import difflib
 import math
 import re
 import tomllib
@@ -202,6 +201,8 @@ def _explain(message: str, kind: type[msgspec.Struct], tables: Mapping[str, Any]
 
 def _nearest(keys: _Keys, kind: type[msgspec.Struct]) -> str:
     """Return the valid key that is most like an unknown one: of its own table, else of any."""
+    import difflib  # noqa: PLC0415 - only a wrong key needs it
+
     home = _type_at(kind, keys[:-1])
     own = {name: name for name in (_fields(home) if isinstance(home, type) else {})}
     for names in (own, dict(_all_keys(kind, ""))):

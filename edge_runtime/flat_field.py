@@ -17,10 +17,12 @@ from typing import Final, Literal
 from zipfile import BadZipFile
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError, FrameError
+from edge_runtime.schemas import FileName
 from edge_runtime.storage import read_bytes, write_atomic
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "FlatField",
     "correct",
     "flat_field_of",
+    "flat_field_path",
     "judge_references",
     "load_flat_field",
     "save_flat_field",
@@ -131,6 +134,21 @@ def judge_references(
     if float(np.median(light)) < LEAST_LIGHT:
         return "too_dark"
     return "uneven" if float(light.min()) * MOST_GAIN < target else "good"
+
+
+def flat_field_path(folder: Path, camera: str) -> Path:
+    """Return where the references of a camera lie in the machine's `calibration` folder.
+
+    Raises:
+        ConfigError: no camera can have this name.
+    """
+    try:
+        msgspec.convert(camera, FileName)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"camera {camera!r}: use 1 to 64 letters, digits and _ . -, a letter or digit first"
+        ) from error
+    return folder / f"{camera}.npz"
 
 
 def save_flat_field(path: Path, field: FlatField) -> None:

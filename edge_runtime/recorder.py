@@ -9,7 +9,7 @@ about sorting and reads no link.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -25,38 +25,19 @@ from edge_runtime.residual import (
     NORM_SOURCES,
     Acknowledged,
     Failure,
+    Origin,
     ResidualHeader,
     Truth,
     make_record,
 )
-from edge_runtime.schemas import ResidualPolicy
 from edge_runtime.spool import Spool
 from edge_runtime.truth import audit_objects, norm_statistics
 from firmware_bridge.clock import Clock
 
-__all__ = ["Aftermath", "Origin", "Recorder", "RecorderCounts", "judge"]
+__all__ = ["Aftermath", "Recorder", "RecorderCounts", "judge"]
 
 _UNTOLD: Final = Truth(source="T8")
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What all records of a run have in common.
-
-    Attributes:
-        machine, lot: names; a new lot is a new recorder.
-        model_id, recipe_digest: sha256 of what decides.
-        class_names: in the order of the scores.
-        policy: audit rate and quota, from the recipe.
-    """
-
-    machine: str
-    lot: str
-    model_id: str
-    recipe_digest: str
-    class_names: tuple[str, ...]
-    policy: ResidualPolicy = field(default_factory=ResidualPolicy)
 
 
 @dataclass(frozen=True, slots=True)

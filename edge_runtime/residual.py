@@ -8,6 +8,7 @@ It knows what a record is and whether it may teach; nothing of files, spools or 
 
 import hashlib
 import zlib
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 from edge_runtime.crop import pack_crop
 from edge_runtime.errors import StorageError
 from edge_runtime.norm import Q16_ONE, norm_q16
+from edge_runtime.schemas import ResidualPolicy
 
 __all__ = [
     "CONFIRMING_SOURCES",
     "NORM_SOURCES",
     "Acknowledged",
     "Failure",
+    "Origin",
     "ResidualHeader",
     "ResidualRecord",
     "Truth",
@@ -125,6 +128,25 @@ class ResidualRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ar
     id: _Digest
     header: ResidualHeader
     blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What all records of a run have in common.
+
+    Attributes:
+        machine, lot: names; a new lot is a new recorder.
+        model_id, recipe_digest: sha256 of what decides.
+        class_names: in the order of the scores.
+        policy: audit rate and quota, from the recipe.
+    """
+
+    machine: str
+    lot: str
+    model_id: str
+    recipe_digest: str
+    class_names: tuple[str, ...]
+    policy: ResidualPolicy = field(default_factory=ResidualPolicy)
 
 
 def residual_id(header: ResidualHeader, crop: bytes) -> str:

@@ -7,15 +7,14 @@ from typing import Final
 
 import msgspec
 
-from edge_runtime.calibrate import flat_field_path
 from edge_runtime.config import load_settings
 from edge_runtime.errors import ConfigError
-from edge_runtime.flat_field import FlatField, load_flat_field
+from edge_runtime.flat_field import FlatField, flat_field_path, load_flat_field
 from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
 from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, load_model_folder, make_classifier
 from edge_runtime.pipeline import Sorter
-from edge_runtime.recorder import Origin
+from edge_runtime.residual import Origin
 from edge_runtime.schemas import Camera, Machine, Recipe
 from edge_runtime.storage import sha256_hex
 from edge_runtime.variants import choice_text, faster_variant

@@ -7,9 +7,10 @@ golden crops, one after the other in turn; an INT8 file that decides otherwise h
 2
 """
 
-import statistics
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
 
 from edge_runtime.errors import ModelFolderError
 from edge_runtime.model import Classifier, ModelFolder, Variant, check_golden, make_classifier, read_golden
@@ -93,4 +94,4 @@ def _time_in_turn(folder: ModelFolder, classifiers: tuple[Classifier, Classifier
 
 
 def _median(values: list[float]) -> float:
-    return float(statistics.median(values))
+    return float(np.median(values))

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions
-from edge_runtime.recorder import Aftermath, Origin, Recorder
-from edge_runtime.residual import Acknowledged, Truth
+from edge_runtime.recorder import Aftermath, Recorder
+from edge_runtime.residual import Acknowledged, Origin, Truth
 from edge_runtime.truth import ExpectedObjects, Verdicts, match_verdicts
 from firmware_bridge.event_window import unwrap
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind

@@ -2,23 +2,22 @@
 
 It stands on the ground floor because every package may import it; it knows nothing of links or pixels.
 
->>> ProductError("port /dev/ttyACM0 is gone").exit_code
-70
+>>> require(True, "give at least one of --model and --recipe")
 """
 
 import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
 
+from firmware_bridge.product_error import EXIT_BUG, ProductError
+
 __all__ = [
-    "EXIT_BUG",
     "EXIT_INTERRUPTED",
-    "ProductError",
     "common_options",
     "configure_logs",
     "print_result",
@@ -27,18 +26,10 @@ __all__ = [
     "run_command_line",
 ]
 
-EXIT_BUG: Final = 70
 EXIT_INTERRUPTED: Final = 130
 _DISTRIBUTIONS: Final = ("sortloop", "sortloop-edge")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-class ProductError(Exception):
-    """Base of every error that a person can act on; each package has its own tree below it."""
-
-    exit_code: ClassVar[int] = EXIT_BUG
-    remedy: ClassVar[str] = "Please report this with the log: it is a fault of the software."
 
 
 def product_version() -> str:

@@ -26,7 +26,7 @@ the limit; `remedy` is one sentence on what to do about it.
 
 from typing import ClassVar
 
-from firmware_bridge.command_line import ProductError
+from firmware_bridge.product_error import ProductError
 
 __all__ = [
     "ArmRefusedError",

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from edge_runtime.calibrate import Calibration, calibrate, calibrate_text, flat_field_path
+from edge_runtime.calibrate import Calibration, calibrate, calibrate_text
 from edge_runtime.cli import cli
 from edge_runtime.errors import ConfigError, FrameError
-from edge_runtime.flat_field import correct, load_flat_field
+from edge_runtime.flat_field import correct, flat_field_path, load_flat_field
 
 WIDTH = 32
 

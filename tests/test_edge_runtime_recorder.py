@@ -10,8 +10,8 @@ from edge_runtime.crop import CropSpec, unpack_crop
 from edge_runtime.decisions import OVERSIZE, Decisions
 from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.norm import NormSpec, class_norms, norm_q16, norm_sums
-from edge_runtime.recorder import Aftermath, Origin, Recorder, RecorderCounts, judge
-from edge_runtime.residual import Acknowledged, Failure, Truth, check_record, is_training_sample
+from edge_runtime.recorder import Aftermath, Recorder, RecorderCounts, judge
+from edge_runtime.residual import Acknowledged, Failure, Origin, Truth, check_record, is_training_sample
 from edge_runtime.schemas import ResidualPolicy
 from edge_runtime.spool import Spool
 from edge_runtime.truth import audit_objects

@@ -22,8 +22,8 @@ from edge_runtime.decisions import OVERSIZE
 from edge_runtime.inline import desk_machine
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Sorter
-from edge_runtime.recorder import Origin, Recorder
-from edge_runtime.residual import Truth
+from edge_runtime.recorder import Recorder
+from edge_runtime.residual import Origin, Truth
 from edge_runtime.residual_export import read_export
 from edge_runtime.spool import Spool
 from edge_runtime.teach import teach

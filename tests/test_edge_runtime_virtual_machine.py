@@ -14,8 +14,8 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.grains import Grain
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Classify, Sorter
-from edge_runtime.recorder import Origin, Recorder
-from edge_runtime.residual import ResidualHeader
+from edge_runtime.recorder import Recorder
+from edge_runtime.residual import Origin, ResidualHeader
 from edge_runtime.schemas import ClassRule, Machine, Recipe, ResidualPolicy
 from edge_runtime.segment import SegmentSettings
 from edge_runtime.spool import Spool

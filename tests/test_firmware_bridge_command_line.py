@@ -11,15 +11,14 @@ import pytest
 import structlog
 
 from firmware_bridge.command_line import (
-    EXIT_BUG,
     EXIT_INTERRUPTED,
-    ProductError,
     common_options,
     configure_logs,
     print_result,
     product_version,
     run_command_line,
 )
+from firmware_bridge.product_error import EXIT_BUG, ProductError
 
 
 class FullError(ProductError):

@@ -16,7 +16,7 @@ ProductError
 
 from typing import ClassVar
 
-from firmware_bridge.command_line import ProductError
+from firmware_bridge.product_error import ProductError
 
 __all__ = [
     "ExportRefusedError",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware_bridge.clock import SystemClock
-from firmware_bridge.command_line import ProductError
+from firmware_bridge.product_error import ProductError
 from trainer.bench.row_record import Row, RowFailure, RowRecord, save_record
 from trainer.bench.row_run import RowJob, run_row
 from trainer.bench.work_plan import norm_of
