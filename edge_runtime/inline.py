@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions, Pulses
-from edge_runtime.errors import ConfigError
+from edge_runtime.errors import ConfigError, CropError, FrameError
 from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import Block, Lines, LineScan, View, join
 from edge_runtime.model import Classifier, ModelFolder
@@ -44,7 +44,8 @@ class InlineSorter:
 
         Raises:
             ConfigError: the recipe takes each picture as one object: an endless scene is none.
-            FrameError: lines are missing before the block, the width changed, or the camera was calibrated for another.
+            FrameError: lines are missing before the block, the width changed, or the camera has or was calibrated for
+                another width or depth.
             CropError: the block has another number of channels than the recipe.
         """
         if self._sorter.recipe.segment.mask == "full":
@@ -68,15 +69,24 @@ class InlineSorter:
         """Sort an area frame (H, W, C) uint8: all its objects are complete; lines count on from frame to frame.
 
         Raises:
-            FrameError: the camera was calibrated for frames of another shape.
+            FrameError: the frame has no pixels or another depth than 8 bit, is wider than the camera, or the camera was
+                calibrated for frames of another shape.
             CropError: the frame has another number of channels than the recipe.
         """
         lines = self._correct(None, Block(self._next_line, frame))
+        if not len(lines):
+            raise FrameError(f"frame of {frame.shape}: it has no lines; look at the camera's settings")
         self._next_line = lines.end_line
         return self._sort([View(lines, lines.first_line, lines.end_line, is_frame=True)])
 
     def _correct(self, tail: Lines | None, block: Block) -> Lines:
         lines = join(tail, block, self._sorter.flat_field, pad_px=self._sorter.recipe.crop.pad_px)
+        camera, crop = self._sorter.camera, self._sorter.recipe.crop
+        _, width_px, bands = lines.canvas.pixels.shape
+        if bands != crop.channels:
+            raise CropError(f"frame of shape {block.pixels.shape}: the recipe wants (H, W, {crop.channels})")
+        if width_px > camera.width_px:  # no valve would reach what lies beyond
+            raise FrameError(f"frame {width_px} px wide: camera {camera.name} has {camera.width_px}")
         self._sorter.observe("flat_field")
         return lines
 

@@ -84,20 +84,24 @@ def join(tail: Lines | None, block: Block, field: FlatField | None, *, pad_px: i
         pad_px: margin of the canvas.
 
     Raises:
-        FrameError: the block does not continue the tail, or has another width or number of bands.
+        FrameError: the block is no (H, W, C) of 8 bit, does not continue the tail, or has another width or number of
+            bands.
     """
+    pixels = block.pixels
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or 0 in pixels.shape[1:]:  # another depth would wrap around
+        raise FrameError(f"frame of {pixels.dtype} {pixels.shape}: 8 bit and (height, width, bands) is wanted")
     if tail is not None and tail.end_line != block.first_line:
         raise FrameError(
             f"block starts at line {block.first_line}, line {tail.end_line} is expected: lines are missing"
         )
-    if tail is not None and tail.canvas.pixels.shape[1:] != block.pixels.shape[1:]:
+    if tail is not None and tail.canvas.pixels.shape[1:] != pixels.shape[1:]:
         was = tail.canvas.pixels.shape[1:]
-        raise FrameError(f"block of shape {block.pixels.shape[1:]} after {was}: the width changed")
+        raise FrameError(f"block of shape {pixels.shape[1:]} after {was}: the width changed")
     kept = 0 if tail is None else len(tail)
-    canvas = Canvas.blank(kept + len(block.pixels), *block.pixels.shape[1:], pad_px=pad_px)
+    canvas = Canvas.blank(kept + len(pixels), *pixels.shape[1:], pad_px=pad_px)
     if tail is not None:
         np.copyto(canvas.pixels[:kept], tail.canvas.pixels)
-    correct(block.pixels, field, canvas.pixels[kept:])
+    correct(pixels, field, canvas.pixels[kept:])
     return Lines(block.first_line - kept, canvas)
 
 

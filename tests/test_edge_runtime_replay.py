@@ -30,7 +30,7 @@ from firmware_bridge.clock import ManualClock
 DATA = Path(__file__).parents[2] / "shared" / "data"
 CLASSES = (ClassRule("good"), ClassRule("stone", "eject"), ClassRule("husk", "eject", min_score=0.6))
 NAMES = tuple(rule.name for rule in CLASSES)
-MACHINE = desk_machine(320)
+MACHINE = desk_machine(4096)
 
 
 class TickClock(ManualClock):
