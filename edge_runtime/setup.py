@@ -1,6 +1,7 @@
 """Files to a ready sorter: model folder, recipe and machine joined and checked. What every command does first."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
 from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, load_model_folder, make_classifier
 from edge_runtime.pipeline import Sorter
+from edge_runtime.realtime import LinuxSystem
 from edge_runtime.residual import Origin
 from edge_runtime.schemas import Camera, Machine, Recipe
 from edge_runtime.storage import sha256_hex
@@ -51,8 +53,11 @@ def open_sorter(
             classes or crops than the model.
 
     Note:
-        References of the camera are those in `calibration` beside the machine file, where there are any.
+        References of the camera are those in `calibration` beside the machine file, where there are any. Memory that is
+        freed stays with the process from now on: frames need as much again in a moment.
     """
+    with suppress(OSError):  # another C library sorts too, only slower
+        LinuxSystem().keep_heap()
     folder = load_model_folder(model)
     classifier = make_classifier(folder)
     check_golden(folder, classifier)

@@ -19,16 +19,15 @@ import numpy as np
 import onnxruntime as ort
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from vision_scene import CLASSES, CROP, RECIPE, SEGMENT, WIDE, Image, draw_field, draw_frame
 
-from edge_runtime.crop import CropSpec, cut_crops
-from edge_runtime.flat_field import FlatField
+from edge_runtime.crop import cut_crops
 from edge_runtime.inline import desk_machine
 from edge_runtime.line_scan import Block, View, join
 from edge_runtime.model import BATCH, Classifier
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Classify, Sorter, sort_view
 from edge_runtime.processor import processor_kind, sums_may_overflow
-from edge_runtime.schemas import ClassRule, Recipe
 from edge_runtime.segment import Objects, SegmentSettings, segment
 from edge_runtime.split import find_objects
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate
@@ -38,15 +37,11 @@ from trainer.train.network import make_network
 __all__ = ["rows"]
 
 RUNS: Final = 9
-OBJECTS: Final = 300
-HEIGHT: Final = 512
-WIDTH: Final = 2048
-CROP: Final = CropSpec(side_px=48)
-CLASSES: Final = 6
-SEGMENT: Final = SegmentSettings(threshold=80)
+OBJECTS: Final = WIDE.objects
+HEIGHT: Final = WIDE.height
+WIDTH: Final = WIDE.width
 NECK: Final = SegmentSettings(threshold=80, split_neck=0.9)
 STRIP: Final = 16
-Image = NDArray[np.uint8]
 
 
 class Scene:
@@ -54,10 +49,9 @@ class Scene:
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-        self.frame = _frame(rng)
+        self.frame = draw_frame(rng, WIDE)
         self.touching = _touching()
-        gain = rng.integers(230, 280, (1, WIDTH, 3)) / 256
-        self.field = FlatField(np.full((1, WIDTH, 3), 3, np.uint8), gain.astype(np.float32))
+        self.field = draw_field(rng, WIDE)
         self.canvas = join(None, Block(0, self.frame), self.field, pad_px=CROP.pad_px).canvas
         self.objects = segment(self.canvas.pixels, SEGMENT)
         self.crops = cut_crops(self.canvas, self.objects, CROP, SEGMENT)
@@ -67,8 +61,7 @@ class Scene:
 
     def path(self, classify: Classify) -> Callable[[], object]:
         """The product's whole way."""
-        recipe = Recipe(tuple(ClassRule(f"class{k}") for k in range(CLASSES)), segment=SEGMENT, crop=CROP)
-        sorter = Sorter(recipe, NormSpec(), desk_machine(WIDTH).cameras[0], classify, self.field)
+        sorter = Sorter(RECIPE, NormSpec(), desk_machine(WIDTH).cameras[0], classify, self.field)
 
         def work() -> object:
             lines = join(None, Block(0, self.frame), sorter.flat_field, pad_px=CROP.pad_px)
@@ -194,16 +187,6 @@ def _bare(model: bytes, crops: Image) -> Callable[[], object]:
     session = ort.InferenceSession(model, _bare_options())
     batches = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
     return lambda: [session.run(None, {"crops": batch}) for batch in batches]
-
-
-def _frame(rng: np.random.Generator) -> Image:
-    """Return a frame with 300 ellipses of about 30 px on a dark ground."""
-    frame = rng.integers(0, 12, (HEIGHT, WIDTH, 3), np.uint8)
-    for at in range(OBJECTS):
-        x, y = 30 + (at % 34) * 58, 30 + (at // 34) * 56
-        colour = tuple(int(value) for value in rng.integers(140, 250, 3))
-        cv2.ellipse(frame, (x, y), (17, 8), float(rng.integers(180)), 0, 360, colour, -1)
-    return frame
 
 
 def _touching() -> Image:
