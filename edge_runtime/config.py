@@ -22,7 +22,15 @@ import msgspec
 
 from edge_runtime.errors import ConfigError
 
-__all__ = ["apply_overrides", "decode_settings", "load_settings", "override_settings", "read_toml", "to_toml"]
+__all__ = [
+    "apply_overrides",
+    "decode_settings",
+    "load_settings",
+    "override_settings",
+    "read_toml",
+    "settings_faults",
+    "to_toml",
+]
 
 _Settings = TypeVar("_Settings", bound=msgspec.Struct)
 _Keys = tuple[
@@ -106,6 +114,43 @@ def load_settings(path: Path | None, kind: type[_Settings], overrides: Iterable[
     return _convert(apply_overrides(_parse(text, name), overrides), kind, place)
 
 
+def settings_faults(path: Path, kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return what is wrong with a settings file, one fault a table, so that they can be mended in one go.
+
+    Args:
+        path: the file.
+        kind: struct of the file.
+
+    Returns:
+        Messages as `load_settings` would raise them, in the order of the file's tables, then those of keys outside of
+        tables; none where `load_settings` takes the file.
+    """
+    try:
+        text = _read_text(path)
+        tables = _parse(text, str(path))
+    except ConfigError as error:
+        return (str(error),)
+
+    def place(keys: _Keys) -> str:
+        line = _line_of(text, keys)
+        return f"{path}, line {line}" if line else str(path)
+
+    faults: list[str] = []
+    sound = dict(tables)
+    for prefix in _tables_of(tables, kind):
+        try:
+            _convert(tables, kind, place, prefix)
+        except ConfigError as error:
+            faults.append(str(error))
+            sound.pop(prefix[0], None)
+    try:
+        _convert(sound, kind, place)
+    except ConfigError as error:
+        is_own = not any(f"key {name} is missing" in str(error) for name in tables.keys() - sound.keys())
+        faults += [str(error)] if is_own else []
+    return tuple(faults)
+
+
 def override_settings(settings: _Settings, overrides: Iterable[str]) -> _Settings:
     """Return settings with some keys changed by `key=value` texts.
 
@@ -157,15 +202,33 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         raise ConfigError(f"{name} is not valid TOML: {error}") from error
 
 
-def _convert(tables: Mapping[str, Any], kind: type[_Settings], place: Callable[[_Keys], str]) -> _Settings:
-    for keys, value in _floats(tables, ()):
+def _convert(
+    tables: Mapping[str, Any], kind: type[_Settings], place: Callable[[_Keys], str], prefix: _Keys = ()
+) -> _Settings:
+    """Return the settings, or with a prefix those of the table there.
+
+    Raises:
+        ConfigError: a key of that table is wrong.
+    """
+    own = _value_at(tables, prefix)
+    for keys, value in _floats(own, prefix):
         if not math.isfinite(value):
             raise ConfigError(f"{place(keys)}: key {_dotted(keys)} is {value}: give a finite number")
     try:
-        return msgspec.convert(tables, kind)
+        converted: _Settings = msgspec.convert(own, _type_at(kind, prefix))
     except msgspec.ValidationError as error:
-        keys, message = _explain(str(error), kind, tables)
+        keys, message = _explain(str(error), kind, tables, prefix)
         raise ConfigError(f"{place(keys)}: {message}") from error
+    return converted
+
+
+def _tables_of(tables: Mapping[str, Any], kind: type[msgspec.Struct]) -> Iterator[_Keys]:
+    """Yield where each table lies whose keys a struct of its own describes."""
+    for key, value in tables.items():
+        if isinstance(value, dict) and _fields(_type_at(kind, (key,))):
+            yield (key,)
+        elif isinstance(value, list) and _fields(_type_at(kind, (key, "0"))):
+            yield from ((key, str(number)) for number, item in enumerate(value) if isinstance(item, dict))
 
 
 def _floats(value: Any, keys: _Keys) -> Iterator[tuple[_Keys, float]]:
@@ -183,16 +246,18 @@ def _floats(value: Any, keys: _Keys) -> Iterator[tuple[_Keys, float]]:
             pass
 
 
-def _explain(message: str, kind: type[msgspec.Struct], tables: Mapping[str, Any]) -> tuple[_Keys, str]:
-    """Return where the fault is and what it is, from msgspec's message."""
+def _explain(message: str, kind: type[msgspec.Struct], tables: Mapping[str, Any], prefix: _Keys) -> tuple[_Keys, str]:
+    """Return where the fault is and what it is, from msgspec's message about the table at the prefix."""
     path = _PATH.search(message)
-    keys = tuple(_PATH_PART.findall(path["path"])) if path else ()
+    keys = (*prefix, *(_PATH_PART.findall(path["path"]) if path else ()))
     fault = _FIELD.search(message)
     if fault is None:
         expected = message.partition(" - at ")[0]
         value, choices = _value_at(tables, keys), get_args(_type_at(kind, keys))
         hint = f": one of {', '.join(map(str, choices))}" if get_origin(_type_at(kind, keys)) is Literal else ""
-        return keys, f"key {_dotted(keys)} = {value!r}: {expected}{hint}" if keys else message
+        if isinstance(value, Mapping | list):  # its keys are right one by one, or it should be none
+            return keys, f"{_dotted(keys)}: {expected}" if keys else expected
+        return keys, f"key {_dotted(keys)} = {value!r}: {expected}{hint}"
     if fault["what"] == "missing required":
         return keys, f"key {_dotted((*keys, fault['key']))} is missing"
     keys = (*keys, fault["key"])

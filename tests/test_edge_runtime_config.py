@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import segment_settings
 
-from edge_runtime.config import apply_overrides, decode_settings, load_settings, read_toml, to_toml
+from edge_runtime.config import apply_overrides, decode_settings, load_settings, read_toml, settings_faults, to_toml
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError
 from edge_runtime.schemas import Camera, ClassRule, Lane, Machine, Recipe, ResidualPolicy
@@ -165,6 +165,53 @@ def test_wrong_file_is_an_error_with_line_key_and_what_is_valid(write: Write, ol
         load_settings(path, Recipe)
     assert str(path) in str(error.value)
     assert why in str(error.value)
+    assert settings_faults(path, Recipe)[0] == str(error.value)
+
+
+def test_every_table_that_is_wrong_is_told_at_once(write: Write) -> None:
+    wrong = {
+        'action = "eject"': 'action = "ejct"',
+        "threshold = 80": "threshold = 256",
+        'name = "good"': "",
+        'name = "rice"': 'name = "rice"\ncolour = "white"',
+    }
+    text = RECIPE
+    for old, new in wrong.items():
+        text = text.replace(old, new, 1)
+    path = write(text)
+    assert [fault.removeprefix(f"{path}, ").partition(";")[0] for fault in settings_faults(path, Recipe)] == [
+        "line 4: key class[0].name is missing",
+        "line 9: key class[1].action = 'ejct': Invalid enum value 'ejct': one of accept, eject",
+        "line 13: key segment.threshold = 256: Expected `int` <= 255",
+        "line 2: unknown key colour",
+    ]
+
+
+def test_a_right_file_has_no_faults(write: Write) -> None:
+    assert settings_faults(write(RECIPE), Recipe) == ()
+
+
+def test_keys_that_contradict_each_other_are_a_fault_of_their_table(write: Write) -> None:
+    path = write(RECIPE.replace("min_score = 0.7", "accept_cost = 1.0"))
+    assert settings_faults(path, Recipe) == (
+        f"{path}, line 6: class[1]: class stone: give accept_cost and eject_cost, or neither",
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["threshold = ", "class = 5", 'class = ["good"]', "", "segment = 3\n[[class]]\nname='a'"]
+)
+def test_faults_are_found_where_loading_fails_and_nowhere_else(write: Write, text: str) -> None:
+    path = write(text)
+    with pytest.raises(ConfigError) as error:
+        load_settings(path, Recipe)
+    assert settings_faults(path, Recipe) == (str(error.value),)
+
+
+def test_a_file_that_cannot_be_read_is_the_one_fault(tmp_path: Path) -> None:
+    assert settings_faults(tmp_path / "no.toml", Recipe) == (
+        f"cannot read {tmp_path / 'no.toml'}: No such file or directory",
+    )
 
 
 @pytest.mark.parametrize(
