@@ -74,15 +74,13 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
     max_lines = len(view.lines) if view.is_frame else camera.max_object_lines
     parted = split_touching(touching, recipe.segment, max_lines=max_lines)
     sorter.observe("split")
-    measured = measure_shapes(parted)
-    is_large = ~is_dust(measured, recipe, camera)
-    objects, shapes = parted.select(is_large), measured.select(is_large)
-    kinds = triage(objects, shapes, recipe, camera, is_frame=view.is_frame)
+    found = _without_dust(parted, measure_shapes(parted), sorter)
+    kinds = triage(found.objects, found.shapes, recipe, camera, is_frame=view.is_frame)
     sorter.observe("measure")
-    crops = cut_crops(canvas, objects.select(kinds == 0), recipe.crop, recipe.segment)
+    crops = cut_crops(canvas, found.objects.select(kinds == 0), recipe.crop, recipe.segment)
     sorter.observe("crop")
     judged = _judge(kinds, crops, sorter)
-    return _decisions(view, sorter, _Found(objects, shapes), judged)
+    return _decisions(view, sorter, found, judged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,11 @@ class _Judged:
 def _owned(objects: Objects, view: View) -> Objects:
     last_lines = objects.last_rows_px.astype(np.int64) + view.lines.first_line
     return objects.select(np.asarray((last_lines >= view.owned_from) & (last_lines < view.owned_to), np.bool_))
+
+
+def _without_dust(objects: Objects, shapes: Shapes, sorter: Sorter) -> _Found:
+    keep = ~is_dust(shapes, sorter.recipe, sorter.camera)
+    return _Found(objects.select(keep), shapes.select(keep))
 
 
 def _judge(kinds: NDArray[np.int64], crops: Crops, sorter: Sorter) -> _Judged:

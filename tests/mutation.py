@@ -79,6 +79,11 @@ def _python(module: str, *tests: str, keep: str = "", slow: tuple[str, ...] = ()
     return Target(f"firmware_bridge/{module}.py", (*files, f"firmware_bridge/{module}.py"), keep, slow)
 
 
+def _edge(module: str, *tests: str) -> Target:
+    files = tuple(f"tests/test_edge_runtime_{name}.py" for name in tests or (module,))
+    return Target(f"edge_runtime/{module}.py", (*files, f"edge_runtime/{module}.py"), "")
+
+
 def _draw(module: str, *tests: str) -> Target:
     files = tuple(f"tests/test_trainer_{name}.py" for name in tests)
     return Target(f"trainer/draw/{module}.py", (*files, f"trainer/draw/{module}.py"), "")
@@ -110,7 +115,12 @@ TARGETS: Final = (
     _python("board_selftest", slow=_BOARD),
     _python("late_rate"),
     _python("eject_plane", "eject_plane_limits", "eject_plane"),
-    Target("edge_runtime/norm.py", ("tests/test_edge_runtime_norm.py", "edge_runtime/norm.py"), ""),
+    _edge("norm"),
+    _edge("decide"),
+    _edge("triage"),
+    _edge("shapes"),
+    _edge("schedule", "schedule", "belts"),
+    _edge("unite"),
     _draw("by_norm", "selectors", "draw_round"),
     _draw("sorted_norms", "selectors", "draw_round"),
     _draw("draw_round", "draw_round"),
