@@ -53,6 +53,14 @@ def test_oversize_is_beyond_the_greatest_length_in_millimetres() -> None:
     assert kinds_of(objects, Recipe(CLASSES, crop=CROP, max_length_mm=6.0)) == [0, OVERSIZE]
 
 
+def test_limits_of_less_than_a_millimetre_count_and_a_length_at_the_limit_is_within() -> None:
+    objects = found((5, 5, 4, 2), (5, 50, 3, 2))
+    camera = Camera(pixel_mm=0.25)
+    small = Recipe(CLASSES, crop=CROP, max_length_mm=0.75)
+    assert triage(objects, measure_shapes(objects), small, camera, is_frame=True).tolist() == [OVERSIZE, 0]
+    assert is_dust(measure_shapes(objects), Recipe(CLASSES, min_length_mm=1.0), camera).tolist() == [False, True]
+
+
 def test_a_slanted_object_is_measured_along_itself() -> None:
     frame = np.zeros((60, 60, 3), np.uint8)
     cv2.line(frame, (10, 10), (38, 38), (200, 200, 200), 5)
@@ -71,13 +79,22 @@ def test_dust_is_below_the_least_length_in_millimetres() -> None:
     ("box", "in_frame", "in_scan"),
     [
         ((0, 50, 9, 9), True, True),
-        ((111, 50, 9, 9), True, True),
+        ((111, 50, 9, 5), True, True),
+        ((100, 50, 9, 20), False, False),
         ((50, 0, 9, 9), True, False),
         ((50, 91, 9, 9), True, False),
         ((1, 1, 9, 9), False, False),
         ((110, 90, 9, 9), False, False),
     ],
-    ids=["left", "right", "top", "bottom", "just inside", "just inside at the end"],
+    ids=[
+        "left",
+        "right",
+        "near the right and higher than wide",
+        "top",
+        "bottom",
+        "just inside",
+        "just inside at the end",
+    ],
 )
 def test_cut_off_is_what_reaches_out_of_the_view(box: tuple[int, int, int, int], in_frame: bool, in_scan: bool) -> None:
     recipe = Recipe(CLASSES, crop=CROP, cut_off="accept")
@@ -91,6 +108,9 @@ def test_a_cluster_fills_too_little_of_its_hull() -> None:
     for x in (15, 37, 70):
         cv2.circle(frame, (x, 30), 12, (200, 200, 200), -1)
     objects = segment(frame, SegmentSettings(blur_px=1))
+    solidity = float(solidities(objects).min())
+    at_the_limit = Recipe(CLASSES, segment=SegmentSettings(min_solidity=solidity), crop=CropSpec(side_px=64))
+    assert kinds_of(objects, at_the_limit) == [0, 0]
     of_one, of_two = sorted(solidities(objects).tolist(), reverse=True)
     assert of_one > 0.95
     assert of_two < 0.92
