@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edge_runtime.cli_options import EXISTING, NEW, machine_option, model_option, overrides_option, recipe_option
-from edge_runtime.cli_vision import replay
+from edge_runtime.cli_vision import recipe, replay
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import (
     common_options,
@@ -29,7 +29,8 @@ def cli() -> None:
     """
 
 
-cli.add_command(replay)
+for command in (replay, recipe):
+    cli.add_command(command)
 
 
 @cli.command(epilog="Example: sortloop-edge teach lot/ --class stone --model runs/rice-1/model --spool spool/")

@@ -19,7 +19,7 @@ from edge_runtime.cli_options import (
 from firmware_bridge.clock import NS_PER_S, CpuClock, SystemClock
 from firmware_bridge.command_line import common_options, configure_logs, print_result, require
 
-__all__ = ["replay"]
+__all__ = ["recipe", "replay"]
 
 
 @click.command(epilog="Example: sortloop-edge replay recording/ --model runs/rice-1/model --sheet replay.html")
@@ -85,3 +85,53 @@ def replay(
         page = ReplaySheet(str(source), report, gallery, names, card.display_names)
         write_atomic(sheet, replay_sheet(page, language))
     print_result(report, replay_text(report), as_json=as_json)
+
+
+@click.command(
+    epilog="Example: sortloop-edge recipe frames/ --classes sound,broken --out recipe.toml --sheet recipe.html"
+)
+@click.argument("frames", type=EXISTING)
+@click.option("--out", type=NEW, default=None, help="Write the recipe here too.")
+@click.option("--sheet", type=NEW, default=None, help="Write a page that shows what the recipe finds.")
+@click.option("--classes", default="product", show_default=True, help="Class names with commas, as the model has them.")
+@click.option(
+    "--channel",
+    type=click.Choice(["auto", "gray", "red", "green", "blue", "chroma", "background"]),
+    default="auto",
+    show_default=True,
+    help="Level to tell objects by.",
+)
+@click.option("--name", default="product", show_default=True, help="Name of the product.")
+@language_option
+@common_options
+def recipe(
+    frames: Path,
+    out: Path | None,
+    sheet: Path | None,
+    classes: str,
+    channel: Literal["auto", "gray", "red", "green", "blue", "chroma", "background"],
+    name: str,
+    language: Literal["en", "zh-CN"],
+    *,
+    as_json: bool,
+    verbose: int,
+    quiet: bool,
+) -> None:
+    """Propose a recipe from a few frames: how to find the objects and cut them out, and why.
+
+    Prints it as TOML, reasons as comments. FRAMES is a picture, a folder, a tar or a video; up to 12 frames are taken.
+    """
+    from edge_runtime.propose_levels import CHANNELS  # noqa: PLC0415
+    from edge_runtime.recipe_sheet import recipe_sheet  # noqa: PLC0415
+    from edge_runtime.recipe_wizard import look_at_frames, recipe_report  # noqa: PLC0415
+    from edge_runtime.storage import write_atomic  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    channels = CHANNELS if channel == "auto" else (channel,)
+    wizard = look_at_frames(frames, classes.split(","), name, channels)
+    report = recipe_report(wizard, language)
+    if out is not None:
+        write_atomic(out, report.recipe.encode())
+    if sheet is not None:
+        write_atomic(sheet, recipe_sheet(wizard, language))
+    print_result(report, report.recipe.rstrip("\n"), as_json=as_json)

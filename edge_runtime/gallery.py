@@ -16,15 +16,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.decisions import OVERSIZE
 from edge_runtime.overlay import Drawn, Outline, draw_overlay
 from edge_runtime.page import jpeg_uri, png_uri
 from edge_runtime.replay import Seen
 
-__all__ = ["EvenChoice", "Example", "Gallery", "ShownFrame", "drawn_of", "outlines_of"]
+__all__ = ["SHOWN_PX", "EvenChoice", "Example", "Gallery", "ShownFrame", "drawn_of", "outlines_of"]
 
-_LONGEST_PX: Final = 1200  # of a frame on the page
-_THUMB_PX: Final = 96  # of an oversize object on the page
+SHOWN_PX: Final = 1200  # of a frame on the page
+_THUMB_PX: Final = 96  # of an object without a crop on the page
 
 
 class EvenChoice:
@@ -58,7 +57,7 @@ class ShownFrame:
         number: of the picture in the recording, from 0.
         name: inside the recording.
         uri: JPEG as a data URI.
-        objects, ejected, oversize: counts.
+        objects, ejected, unclassified: counts.
         missed, false: polygons without an object, objects without a polygon; None where nobody drew.
     """
 
@@ -67,7 +66,7 @@ class ShownFrame:
     uri: str
     objects: int
     ejected: int
-    oversize: int
+    unclassified: int
     missed: int | None
     false: int | None
 
@@ -79,7 +78,7 @@ class Example:
     Attributes:
         rank: is it accepted, margin, number of the picture, row in its decisions; ascending.
         uri: PNG as a data URI; everything that is not the object is black.
-        score: of its class, 0..1; 0 for an oversize object.
+        score: of its class, 0..1; 0 for one without a class.
         margin: by how much its class leads the next one, 0..1.
         is_eject: the action.
         place: name of the picture, line and column in it.
@@ -114,11 +113,11 @@ class Gallery:
         return tuple(self._frames)
 
     def examples(self, class_id: int) -> tuple[Example, ...]:
-        """Return the chosen crops of a class or OVERSIZE, those to be looked at first first."""
+        """Return the chosen crops of a class or a kind below 0, those to be looked at first first."""
         return tuple(self._examples.get(class_id, ()))
 
     def count(self, class_id: int) -> int:
-        """Return how many objects of a class or OVERSIZE were seen, chosen or not."""
+        """Return how many objects of a class or a kind below 0 were seen, chosen or not."""
         return self._counts[class_id]
 
     def look(self, seen: Seen) -> None:
@@ -165,7 +164,7 @@ def drawn_of(seen: Seen) -> list[Drawn]:
 
 
 def _shown(seen: Seen) -> ShownFrame:
-    picture = draw_overlay(seen.pixels, outlines_of(seen), drawn_of(seen), longest_px=_LONGEST_PX)
+    picture = draw_overlay(seen.pixels, outlines_of(seen), drawn_of(seen), longest_px=SHOWN_PX)
     match = seen.match
     return ShownFrame(
         number=seen.number,
@@ -173,7 +172,7 @@ def _shown(seen: Seen) -> ShownFrame:
         uri=jpeg_uri(picture),
         objects=len(seen.decisions),
         ejected=int(seen.decisions.is_eject.sum()),
-        oversize=int((seen.decisions.class_ids == OVERSIZE).sum()),
+        unclassified=int((seen.decisions.class_ids < 0).sum()),
         missed=None if match is None else match.expected - len(match.pairs),
         false=None if match is None else match.found - len(match.pairs),
     )
@@ -191,7 +190,7 @@ def _example(seen: Seen, rank: tuple[bool, float, int, int]) -> Example:
     decisions, row = seen.decisions, rank[3]
     class_id = int(decisions.class_ids[row])
     x, y, width, height = decisions.boxes_px[row].tolist()
-    if class_id == OVERSIZE:
+    if class_id < 0:
         window = seen.pixels[max(0, y) : y + height, max(0, x) : x + width]
         pixels = draw_overlay(window, [], longest_px=_THUMB_PX)
     else:
@@ -199,7 +198,7 @@ def _example(seen: Seen, rank: tuple[bool, float, int, int]) -> Example:
     return Example(
         rank=rank,
         uri=png_uri(pixels),
-        score=0.0 if class_id == OVERSIZE else float(decisions.scores[row, class_id]),
+        score=0.0 if class_id < 0 else float(decisions.scores[row, class_id]),
         margin=rank[1],
         is_eject=not rank[0],
         place=f"{seen.name}, {x + width // 2}, {y + height // 2}",

@@ -18,12 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.decisions import OVERSIZE
+from edge_runtime.decisions import CLUSTER, CUT_OFF, OVERSIZE
 from edge_runtime.images import as_bgr
 
 __all__ = [
     "DISAGREEMENT",
-    "OVERSIZE_COLOUR",
     "PERSON",
     "Drawn",
     "Outline",
@@ -34,8 +33,7 @@ __all__ = [
 
 _Colour = tuple[int, int, int]
 
-OVERSIZE_COLOUR: Final[_Colour] = (214, 43, 255)  # BGR, as all colours here
-PERSON: Final[_Colour] = (255, 255, 255)
+PERSON: Final[_Colour] = (255, 255, 255)  # BGR, as all colours here
 DISAGREEMENT: Final[_Colour] = (0, 225, 255)
 _CLASSES: Final[tuple[_Colour, ...]] = (
     (160, 200, 0),
@@ -47,6 +45,7 @@ _CLASSES: Final[tuple[_Colour, ...]] = (
     (207, 158, 255),
     (208, 208, 208),
 )
+_KINDS: Final[dict[int, _Colour]] = {OVERSIZE: (214, 43, 255), CLUSTER: (255, 0, 130), CUT_OFF: (255, 255, 0)}
 _RIM: Final[_Colour] = (0, 0, 0)
 _THIN: Final = 2
 _THICK: Final = 4
@@ -61,7 +60,7 @@ class Outline:
 
     Attributes:
         contour: (P, 1, 2) int32, x before y, in pixels of the frame.
-        class_id: index into the classes, or OVERSIZE.
+        class_id: index into the classes, or below 0: OVERSIZE, CLUSTER or CUT_OFF.
         is_eject: the action.
         is_false: people who drew all objects of this frame drew none here.
     """
@@ -81,8 +80,8 @@ class Drawn:
 
 
 def class_colour(class_id: int) -> _Colour:
-    """Return the colour, BGR, of a class or of OVERSIZE; after eight classes they repeat."""
-    return OVERSIZE_COLOUR if class_id == OVERSIZE else _CLASSES[class_id % len(_CLASSES)]
+    """Return the colour, BGR, of a class or of a kind below 0; after eight classes they repeat."""
+    return _KINDS[class_id] if class_id in _KINDS else _CLASSES[class_id % len(_CLASSES)]
 
 
 def web_colour(colour: _Colour) -> str:
@@ -99,7 +98,8 @@ def draw_overlay(
     Args:
         frame: (H, W, C) uint8, not changed.
         outlines: objects: accepted ones with a thin line in the colour of their class, ejected ones with a thick one
-            and a cross, oversize ones in their own colour; those that people did not draw in a box.
+            and a cross, those without a class with a thick one in a colour of their kind; those that people did not
+            draw in a box.
         drawn: polygons of people: thin and dashed; missed ones tinted and in the colour of disagreement.
         longest_px: the picture is made smaller where a side would exceed this; 0 keeps every size.
 
@@ -130,7 +130,7 @@ def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
 def _draw_object(picture: NDArray[np.uint8], outline: Outline, scale: float) -> None:
     corners = _at(outline.contour, scale)
     colour = class_colour(outline.class_id)
-    width = _THICK if outline.is_eject or outline.class_id == OVERSIZE else _THIN
+    width = _THICK if outline.is_eject or outline.class_id < 0 else _THIN
     _line(picture, [corners], colour, width=width)
     low, high = corners.min(axis=0), corners.max(axis=0)
     if outline.is_eject:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge_runtime.images import as_bgr
 from edge_runtime.phrases import Language, Phrase
 
-__all__ = ["jpeg_uri", "page_html", "png_uri", "table", "tile"]
+__all__ = ["jpeg_uri", "line_sample", "page_html", "png_uri", "table", "tile"]
 
 _PNG_LEVEL: Final = 9
 _JPEG_QUALITY: Final = 82
@@ -60,6 +60,25 @@ def tile(kind: str, what: Phrase, value: Phrase, why: Phrase | None = None) -> s
     """Return one headline figure as HTML; `kind` is a class of the style sheet: main, bad or empty."""
     note = "" if why is None else f'<div class="why">{why.__html__()}</div>'
     return f'<div class="tile {kind}"><div class="what">{what.__html__()}</div><b>{value.__html__()}</b>{note}</div>'
+
+
+def line_sample(colour: str, width: float, kind: str = "") -> str:
+    """Return a sample of an outline, as SVG, on the dark ground that frames often have.
+
+    Args:
+        colour: as pages write it.
+        width: of the line.
+        kind: "" for an outline, "cross", "dashed", "missed" or "box".
+    """
+    dash = ' stroke-dasharray="4 3"' if kind in {"dashed", "missed"} else ""
+    fill = f'fill="{colour}" fill-opacity=".35"' if kind == "missed" else 'fill="none"'
+    stroke = f'stroke="{colour}" stroke-width="{width}"'
+    shape = f'<ellipse cx="17" cy="11" rx="10" ry="6.5" {fill} {stroke}{dash}/>'
+    if kind == "box":
+        shape = f'<rect x="4" y="3" width="26" height="16" fill="none" {stroke}/>'
+    if kind == "cross":
+        shape += f'<path d="M13.5 7.5l7 7m0-7l-7 7" stroke="{colour}" stroke-width="2"/>'
+    return f'<svg width="34" height="22" aria-hidden="true"><rect width="34" height="22" fill="#23282d"/>{shape}</svg>'
 
 
 def table(heads: Sequence[Phrase], rows: Iterable[Sequence[str]]) -> str:

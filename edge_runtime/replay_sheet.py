@@ -3,17 +3,20 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from typing import Final
 
-from edge_runtime.decisions import OVERSIZE
+from edge_runtime.decisions import CLUSTER, CUT_OFF, OVERSIZE
 from edge_runtime.gallery import Example, Gallery, ShownFrame
-from edge_runtime.overlay import DISAGREEMENT, OVERSIZE_COLOUR, class_colour, web_colour
-from edge_runtime.page import page_html, table, tile
+from edge_runtime.overlay import DISAGREEMENT, class_colour, web_colour
+from edge_runtime.page import line_sample, page_html, table, tile
 from edge_runtime.phrases import Language, Phrase
 from edge_runtime.reports import ReplayReport
 from edge_runtime.schemas import DisplayName
 from edge_runtime.sheet_texts import Say, same
 
 __all__ = ["ReplaySheet", "frame_figure", "frames_html", "legend_html", "replay_sheet"]
+
+_KINDS: Final = {OVERSIZE: Say.oversize, CLUSTER: Say.cluster, CUT_OFF: Say.cut_off}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ class ReplaySheet:
     display_names: Mapping[str, DisplayName]
 
     def name_of(self, class_id: int) -> Phrase:
-        """Return what people call a class or OVERSIZE."""
-        if class_id == OVERSIZE:
-            return Say.oversize
+        """Return what people call a class or a kind below 0."""
+        if class_id in _KINDS:
+            return _KINDS[class_id]
         name = self.class_names[class_id]
         shown = self.display_names.get(name)
         return same(name) if shown is None else Phrase(shown.en, shown.zh_cn)
@@ -53,17 +56,18 @@ def replay_sheet(sheet: ReplaySheet, language: Language = "en") -> bytes:
     report = sheet.report
     has_truth = report.recall is not None
     ids = [*range(len(sheet.class_names))]
-    keys = [(class_id, sheet.name_of(class_id)) for class_id in ids]
+    kinds = [kind for kind in _KINDS if sheet.gallery.count(kind)]
+    keys = [(class_id, sheet.name_of(class_id)) for class_id in ids + kinds]
     body = [
         f'<div class="lead"><p>{Say.replay_lead.filled(source=sheet.source).__html__()}</p></div>',
         f'<div class="tiles">{"".join(_tiles(report))}</div>',
         f"<h2>{Say.frames.__html__()}</h2>",
         f'<p class="soft">{_frames_note(sheet, has_truth).__html__()}</p>',
-        legend_html(keys, has_oversize=report.oversize > 0, has_truth=has_truth),
+        legend_html(keys, has_truth=has_truth),
         frames_html(sheet.gallery.frames),
         f"<h2>{Say.crops.__html__()}</h2>",
         f'<p class="soft">{Say.crops_note.__html__()}</p>',
-        *(_strip(sheet, class_id) for class_id in [*ids, OVERSIZE] if sheet.gallery.count(class_id)),
+        *(_strip(sheet, class_id) for class_id in ids + kinds if sheet.gallery.count(class_id)),
         *_times(report),
     ]
     return page_html(Say.replay_title, body, _foot(report), language)
@@ -79,8 +83,8 @@ def frame_figure(frame: ShownFrame) -> str:
     """Return a frame with its counts as HTML."""
     counts = Say.frame_counts.filled(objects=frame.objects, ejected=frame.ejected)
     told = []
-    if frame.oversize:
-        told.append(Say.frame_oversize.filled(count=frame.oversize))
+    if frame.unclassified:
+        told.append(Say.frame_unclassified.filled(count=frame.unclassified))
     if frame.missed:
         told.append(Say.frame_missed.filled(count=frame.missed))
     if frame.false:
@@ -92,39 +96,23 @@ def frame_figure(frame: ShownFrame) -> str:
     )
 
 
-def legend_html(classes: list[tuple[int, Phrase]], *, has_oversize: bool, has_truth: bool) -> str:
+def legend_html(classes: list[tuple[int, Phrase]], *, has_truth: bool) -> str:
     """Return what colours and lines mean, HTML; only what can occur on the page.
 
     Args:
-        classes: class ids and what they are called.
-        has_oversize: whether anything is larger than the window.
+        classes: class ids, and kinds below 0, and what they are called.
         has_truth: whether people's polygons are drawn.
     """
     soft = "#9aa0a6"
-    keys = [(_line_svg(web_colour(class_colour(class_id)), 2), name) for class_id, name in classes]
-    keys += [(_line_svg(soft, 1.4), Say.key_accept), (_line_svg(soft, 3, "cross"), Say.key_eject)]
-    if has_oversize:
-        keys.append((_line_svg(web_colour(OVERSIZE_COLOUR), 3), Say.key_oversize))
+    keys = [(line_sample(web_colour(class_colour(class_id)), 2 + (class_id < 0)), name) for class_id, name in classes]
+    keys += [(line_sample(soft, 1.4), Say.key_accept), (line_sample(soft, 3, "cross"), Say.key_eject)]
     if has_truth:
         yellow = web_colour(DISAGREEMENT)
-        keys.append((_line_svg("#ffffff", 1.4, "dashed"), Say.key_person))
-        keys.append((_line_svg(yellow, 1.6, "missed"), Say.key_missed))
-        keys.append((_line_svg(yellow, 2, "box"), Say.key_false))
+        keys.append((line_sample("#ffffff", 1.4, "dashed"), Say.key_person))
+        keys.append((line_sample(yellow, 1.6, "missed"), Say.key_missed))
+        keys.append((line_sample(yellow, 2, "box"), Say.key_false))
     items = "".join(f'<span class="key">{svg}{name.__html__()}</span>' for svg, name in keys)
     return f'<div class="card legend">{items}</div>'
-
-
-def _line_svg(colour: str, width: float, kind: str = "") -> str:
-    """Return a sample of a line on the ground that frames often have."""
-    dash = ' stroke-dasharray="4 3"' if kind in {"dashed", "missed"} else ""
-    fill = f'fill="{colour}" fill-opacity=".35"' if kind == "missed" else 'fill="none"'
-    stroke = f'stroke="{colour}" stroke-width="{width}"'
-    shape = f'<ellipse cx="17" cy="11" rx="10" ry="6.5" {fill} {stroke}{dash}/>'
-    if kind == "box":
-        shape = f'<rect x="4" y="3" width="26" height="16" fill="none" {stroke}/>'
-    if kind == "cross":
-        shape += f'<path d="M13.5 7.5l7 7m0-7l-7 7" stroke="{colour}" stroke-width="2"/>'
-    return f'<svg width="34" height="22" aria-hidden="true"><rect width="34" height="22" fill="#23282d"/>{shape}</svg>'
 
 
 def _tiles(report: ReplayReport) -> Iterator[str]:
@@ -132,6 +120,10 @@ def _tiles(report: ReplayReport) -> Iterator[str]:
     yield tile("main", Say.objects, same(f"{report.objects:,}"), Say.objects_note.filled(frames=f"{report.frames:,}"))
     yield tile("", Say.ejected, same(f"{report.ejected:,}"), Say.ejected_note.filled(share=share))
     yield tile("bad" if report.oversize else "", Say.oversize, same(f"{report.oversize:,}"), Say.oversize_note)
+    if report.clusters:
+        yield tile("", Say.cluster, same(f"{report.clusters:,}"), Say.cluster_note)
+    if report.cut_off:
+        yield tile("", Say.cut_off, same(f"{report.cut_off:,}"), Say.cut_off_note)
     if report.recall is not None and report.precision is not None and report.mean_iou is not None:
         found = Say.recall_note.filled(matched=f"{report.matched:,}", polygons=f"{report.polygons:,}")
         yield tile("", Say.recall, same(f"{report.recall:.3f}"), found)
@@ -162,10 +154,10 @@ def _strip(sheet: ReplaySheet, class_id: int) -> str:
 
 
 def _crop(example: Example, class_id: int) -> str:
-    caption = Phrase("", "") if class_id == OVERSIZE else same(f"{example.score:.3f}")
+    caption = Phrase("", "") if class_id < 0 else same(f"{example.score:.3f}")
     action = Say.eject_mark if example.is_eject else Phrase("", "")
     kind = "crop eject" if example.is_eject else "crop"
-    lead = Phrase("", "") if class_id == OVERSIZE else Say.lead.filled(margin=f"{example.margin:.3f}")
+    lead = Phrase("", "") if class_id < 0 else Say.lead.filled(margin=f"{example.margin:.3f}")
     place = escape(f"{example.place} {lead.both()}", quote=True)
     return (
         f'<div class="{kind}" title="{place}"><img src="{example.uri}" alt="">'

@@ -20,7 +20,7 @@ from edge_runtime.schemas import Camera, Recipe
 from edge_runtime.segment import Objects
 from edge_runtime.shapes import Shapes
 
-__all__ = ["is_dust", "solidities", "triage", "unclassified_ejects"]
+__all__ = ["is_cut_off", "is_dust", "solidities", "triage", "unclassified_ejects"]
 
 
 def is_dust(shapes: Shapes, recipe: Recipe, camera: Camera) -> NDArray[np.bool_]:
@@ -48,7 +48,7 @@ def triage(objects: Objects, shapes: Shapes, recipe: Recipe, camera: Camera, *, 
         if recipe.segment.min_solidity > 0:
             kinds[solidities(objects) < recipe.segment.min_solidity] = CLUSTER
         if recipe.cut_off != "classify":
-            kinds[_is_cut_off(objects, is_frame=is_frame)] = CUT_OFF
+            kinds[is_cut_off(objects, is_frame=is_frame)] = CUT_OFF
         oversize |= objects.boxes_px[:, 3] > camera.max_object_lines
         if recipe.max_length_mm > 0:
             oversize |= shapes.lengths_px * camera.pixel_mm > recipe.max_length_mm
@@ -70,7 +70,8 @@ def solidities(objects: Objects) -> NDArray[np.float64]:
     return np.asarray(np.divide(areas, hulls, out=np.ones_like(areas), where=hulls > 0), np.float64)
 
 
-def _is_cut_off(objects: Objects, *, is_frame: bool) -> NDArray[np.bool_]:
+def is_cut_off(objects: Objects, *, is_frame: bool) -> NDArray[np.bool_]:
+    """Return, (N,) bool, which objects touch the left or right of their picture; of a frame any side."""
     height, width = objects.foreground.shape
     low, high = objects.boxes_px[:, :2], objects.boxes_px[:, :2] + objects.boxes_px[:, 2:]
     sides = (low[:, 0] == 0) | (high[:, 0] == width)

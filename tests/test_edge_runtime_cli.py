@@ -17,8 +17,10 @@ from edge_runtime.cli import cli
 from edge_runtime.config import to_toml
 from edge_runtime.inline import desk_machine
 from edge_runtime.receipt import Receipt, write_receipt
+from edge_runtime.recipe_wizard import RecipeReport
 from edge_runtime.reports import CheckReport, DecisionRow, DeliveredReport, ReplayReport, SpoolReport, TeachReport
 from edge_runtime.residual_export import ExportReport, read_export
+from edge_runtime.stage_times import STAGES
 from edge_runtime.virtual_run import VirtualReport
 from firmware_bridge.command_line import run_command_line
 
@@ -88,6 +90,35 @@ def test_replay_takes_settings_machine_and_blocks(
     base = ("replay", recording, "--model", tiny_model_folder, "--machine", machine, "--json")
     assert decode(program(*base, "--blocks"), ReplayReport).objects == 24
     assert decode(program(*base, "--set", "segment.threshold=255"), ReplayReport).objects == 0
+
+
+def test_replay_shows_what_it_saw_and_decides_as_without(
+    program: Program, recording: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    base = ("replay", recording, "--model", tiny_model_folder, "--json")
+    plain = decode(program(*base), ReplayReport)
+    sheet, overlay = tmp_path / "sheet.html", tmp_path / "overlay"
+    shown = decode(program(*base, "--sheet", sheet, "--overlay", overlay, "--language", "zh-CN"), ReplayReport)
+    assert shown.decisions_sha256 == plain.decisions_sha256
+    assert [time.stage for time in shown.stages] == list(STAGES)
+    assert sum(time.share for time in shown.stages) == pytest.approx(1)
+    assert '<html lang="zh-CN">' in sheet.read_text(encoding="utf-8")
+    assert len(list(overlay.iterdir())) == 3
+
+
+def test_recipe_is_proposed_printed_written_and_accepted_by_check(
+    program: Program, recording: Path, tmp_path: Path
+) -> None:
+    out, sheet = tmp_path / "recipe.toml", tmp_path / "recipe.html"
+    base = ("recipe", recording, "--classes", "good,stone,husk", "--name", "colours")
+    code, stdout, stderr = program(*base, "--out", out, "--sheet", sheet)
+    assert (code, stderr) == (0, "")
+    assert stdout == out.read_text(encoding="utf-8")
+    assert "<html" in sheet.read_text(encoding="utf-8")
+    report = decode(program(*base, "--json"), RecipeReport)
+    assert (report.objects, report.recipe) == (24, stdout)
+    checked = decode(program("check", "--recipe", out, "--json"), CheckReport)
+    assert "classes good, stone, husk" in checked.files[str(out)]
 
 
 def test_teach_records_mistakes_that_export_and_receipt_set_free(
@@ -229,6 +260,13 @@ def test_other_faults_have_their_exit_codes(
         (2, ("replay", tmp_path / "nowhere", *model)),
         (2, ("replay", recording, *model, "--blocks", "--truth", tiny_model_folder / "card.json")),
         (3, ("replay", recording, *model, "--blocks", "--set", "segment.mask=full")),
+        (2, ("replay", recording, *model, "--blocks", "--sheet", tmp_path / "sheet.html")),
+        (2, ("replay", recording, *model, "--blocks", "--overlay", tmp_path / "overlay")),
+        (3, ("recipe", recording, "--classes", "good,good")),
+        (5, ("recipe", tmp_path / "empty")),
+        (5, ("recipe", recording, "--out", tmp_path / "no" / "recipe.toml")),
+        (5, ("replay", recording, *model, "--sheet", tmp_path / "no" / "sheet.html")),
+        (5, ("replay", recording, *model, "--overlay", tmp_path / "no" / "overlay.avi")),
         (2, ("check",)),
         (2, ("teach", recording, *model, *spool)),
         (2, ("teach", recording, "--class", "stone", "--purity", "1.5", *model, *spool)),

@@ -113,7 +113,7 @@ def test_page_holds_both_languages_and_no_other_file(recording: Path) -> None:
     oversize(recording)
     page = page_of(recording, (StageTime("segment", 0.5, 1500.0, 2500.0),))
     assert page == page_of(recording, (StageTime("segment", 0.5, 1500.0, 2500.0),))
-    for phrase in (Say.replay_title, Say.crops, Say.key_oversize, Say.stage("segment"), Phrase("Good one", "好粒")):
+    for phrase in (Say.replay_title, Say.crops, Say.oversize, Say.stage("segment"), Phrase("Good one", "好粒")):
         assert phrase.en in page
         assert phrase.zh_cn in page
     assert "<script" not in page

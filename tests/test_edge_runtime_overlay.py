@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime.decisions import OVERSIZE
+from edge_runtime.decisions import CLUSTER, CUT_OFF, OVERSIZE
 from edge_runtime.overlay import (
     DISAGREEMENT,
-    OVERSIZE_COLOUR,
     PERSON,
     Drawn,
     Outline,
@@ -37,7 +36,7 @@ def is_near(picture: NDArray[np.uint8], colour: tuple[int, int, int]) -> NDArray
     return np.asarray((np.abs(picture.astype(int) - np.array(colour)) < 20).all(axis=2), np.bool_)
 
 
-@pytest.mark.parametrize("class_id", [0, 3, 7, OVERSIZE])
+@pytest.mark.parametrize("class_id", [0, 3, 7, OVERSIZE, CLUSTER, CUT_OFF])
 def test_outline_has_the_colour_of_its_class_and_the_inside_stays(class_id: int) -> None:
     picture = draw_overlay(GRAY, [Outline(disc(), class_id, is_eject=False)])
     assert count(picture, class_colour(class_id)) > 20
@@ -64,7 +63,7 @@ def test_only_what_people_contradict_is_in_the_colour_of_disagreement() -> None:
 
 
 def test_colours_differ_from_each_other() -> None:
-    colours = [*(class_colour(class_id) for class_id in range(8)), OVERSIZE_COLOUR, PERSON, DISAGREEMENT]
+    colours = [*(class_colour(class_id) for class_id in range(CUT_OFF, 8)), PERSON, DISAGREEMENT]
     apart = [np.abs(np.subtract(a, b)).max() for i, a in enumerate(colours) for b in colours[:i]]
     assert min(apart) >= 40
     assert class_colour(8) == class_colour(0)

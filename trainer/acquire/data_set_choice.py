@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.crop import CropSpec
+from edge_runtime.crop import common_extent_px, crop_for
 from edge_runtime.errors import ConfigError
 from edge_runtime.norm import NormSpec, check_norm_spec
 from edge_runtime.segment import Objects, SegmentSettings, gray_levels, segment
@@ -29,10 +29,8 @@ MaskChoice = Literal["auto", "object", "full"]
 LabelledPictures = Callable[[], Iterable[tuple[str, NDArray[np.uint8]]]]
 
 MOST_SIDE_PX: Final = 64  # a small network on a small board: 48 to 64 px keep the texture of a grain
-_SIDE_STEP_PX: Final = 16  # four halvings inside the network
 _SINGLE_OBJECT_SHARE: Final = Fraction(95, 100)
 _LEAST_COVER, _MOST_COVER = 0.02, 0.90  # one object covers this share of its picture
-_EXTENT_PERCENTILE: Final = 99.5
 _SPECK_SHARE: Final = Fraction(2, 1000)  # of the median picture: smaller contours are dust
 
 
@@ -104,7 +102,7 @@ def decide_data_set(
     extent_px = survey.extent_px(decided)
     data_set = DataSet(
         msgspec.structs.replace(settings, mask=decided),
-        _crop_spec(extent_px, levels.channels, most_side_px),
+        crop_for(extent_px, levels.channels, most_side_px=most_side_px),
         norm or NormSpec(),
     )
     try:
@@ -198,11 +196,4 @@ class _Survey:
 
     def extent_px(self, mask: Literal["object", "full"]) -> int:
         extents_px = self._object_extents_px if mask == "object" else self._picture_extents_px
-        return int(np.percentile(extents_px, _EXTENT_PERCENTILE, method="higher"))
-
-
-def _crop_spec(extent_px: int, channels: int, most_side_px: int) -> CropSpec:
-    reduction = -(-extent_px // most_side_px)
-    side_px = -(-extent_px // reduction)
-    side_px = -(-side_px // _SIDE_STEP_PX) * _SIDE_STEP_PX
-    return CropSpec(side_px=side_px, reduction=reduction, channels=channels)
+        return common_extent_px(extents_px)
