@@ -61,9 +61,10 @@ class Say:
     crops_note = Phrase(
         "As the model sees them: everything that is not the object is black. Ejected ones first, in a red frame, and "
         "of these the least certain first: where the best score leads the second by least. Below each the score of its "
-        "class; the pointer shows picture, column, row and lead.",
+        "class; the pointer shows picture, column, row and lead. "
+        "What has no class is shown as it lies.",
         "与模型所见一致：目标以外全部涂黑。先列出剔除的（红框），其中最没把握的排在最前，即最高得分与次高得分相差最小者。"
-        "切片下方为该类别得分；鼠标停留可看图片名、列、行与领先值。",
+        "切片下方为该类别得分；鼠标停留可看图片名、列、行与领先值。未分类的按原样显示。",
     )
     count_objects = Phrase("{count} objects", "{count} 个目标")
     more = Phrase("and {count} more", "另有 {count} 个")
