@@ -9,7 +9,7 @@ from own_network import Pooled
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.model import Classifier
-from trainer.errors import SettingsError
+from trainer.errors import ExportRefusedError, SettingsError
 from trainer.export.onnx_export import OnnxTemplate, check_parity, folded_scores, ship_network
 from trainer.train.fit import FitHooks, FitSettings, TrainingSet, fit_network
 from trainer.train.network import CropNetwork
@@ -64,6 +64,12 @@ def test_a_network_is_trained_exported_and_decides_alike(name: str) -> None:
     scores = Classifier(model, CropSpec(side_px=16), 2).scores(CROPS)
     assert check_parity(folded_scores(shipped, CROPS), scores) < 1e-5
     assert OnnxTemplate(name, CropSpec(side_px=16), 2).fill(shipped) == model
+
+
+def test_a_network_with_operators_that_no_machine_runs_is_refused_at_its_first_export() -> None:
+    shipped = ship_network(build_network("own_network:Looking", 3, 2, seed=0).eval(), 1.0, 2)
+    with pytest.raises(ExportRefusedError, match="the exported network uses Resize: not on the list of operators"):
+        OnnxTemplate("own_network:Looking", CropSpec(side_px=16), 2).fill(shipped)
 
 
 def test_features_are_what_the_head_sees() -> None:

@@ -21,6 +21,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge_runtime.crop import CropSpec
+from edge_runtime.errors import ModelFolderError
+from edge_runtime.graph_rules import check_graph
 from trainer.errors import ExportRefusedError
 from trainer.train.network import ConvolutionStage, CropNetwork, NetworkSize, make_network, mean_and_maximum
 
@@ -118,11 +120,12 @@ class OnnxTemplate:
 
         Raises:
             ExportRefusedError: the graph misses a weight of the network: torch and onnxscript do not fit together; or a
-                network of one's own cannot be exported.
+                network of one's own cannot be exported, or has an operator that the machine would refuse.
         """
         if self._graph is None:
             with self._export:
                 whole: bytes = export_graph(network, self._crop).SerializeToString(deterministic=True)
+            _require_allowed(whole, self._crop, network.class_count)
             return whole
         weights = {name: value.detach().numpy() for name, value in network.state_dict().items()}
         model = onnx.ModelProto.FromString(self._graph)
@@ -206,6 +209,18 @@ def _exported_graph(size: NetworkSize, crop: CropSpec, class_count: int) -> byte
                 value.copy_(torch.linspace(at, at + 0.5, len(value)))
     data: bytes = export_graph(network, crop).SerializeToString(deterministic=True)
     return data
+
+
+def _require_allowed(model: bytes, crop: CropSpec, class_count: int) -> None:
+    """Refuse now what the machine would refuse later, after all the training.
+
+    Raises:
+        ExportRefusedError: the graph is not one that the machine runs.
+    """
+    try:
+        check_graph(model, crop, class_count, name="the exported network")
+    except ModelFolderError as error:
+        raise ExportRefusedError(str(error)) from error
 
 
 def _forget_where_it_was_made(model: onnx.ModelProto) -> None:
