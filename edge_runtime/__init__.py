@@ -1,1 +1,7 @@
 """Camera to valve: the software of the sorting machine itself, without torch."""
+
+import os
+
+# onnxruntime 1.32 for Linux reports to its maker and keeps an identifier in the home folder, unless this is set before
+# it is imported. A machine in a factory does neither; whoever sets the variable decides otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

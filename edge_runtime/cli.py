@@ -125,14 +125,34 @@ def check(
     verbose: int,
     quiet: bool,
 ) -> None:
-    """Prove that settings and model are what they should be; nothing is changed."""
+    """Prove that settings and model are what they should be; nothing is changed.
+
+    A model is tried in a process of its own, with limits of memory and time: whatever it does, this command ends.
+    """
+    from edge_runtime.check import check_files  # noqa: PLC0415
     from edge_runtime.reports import CheckReport  # noqa: PLC0415
-    from edge_runtime.setup import check_files  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
     require(any((model_path, recipe, machine_path)), "give at least one of --model, --recipe and --machine")
     report = CheckReport(check_files(model_path, recipe, machine_path))
     print_result(report, "\n".join(f"{name}: {found}" for name, found in report.files.items()), as_json=as_json)
+
+
+@cli.command(epilog="Example: sortloop-edge tune --model runs/rice-1/model")
+@model_option
+@common_options
+def tune(model_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Measure in which form a model runs best on this board, and write that beside its folder.
+
+    FP32 and INT8, by onnxruntime and by OpenVINO where it is installed; each must pass the gate of `check` first.
+    """
+    from edge_runtime.tune import tune as choose  # noqa: PLC0415
+    from edge_runtime.tune import tune_text  # noqa: PLC0415
+    from firmware_bridge.clock import CpuClock  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    record = choose(model_path, CpuClock())
+    print_result(record, tune_text(record, model_path), as_json=as_json)
 
 
 @cli.command(epilog="Example: sortloop-edge calibrate --dark dark/ --white white/ --out /etc/sortloop/calibration")

@@ -81,6 +81,7 @@ def replay(
         write_atomic(decisions, b"".join(msgspec.json.encode(row) + b"\n" for row in decision_rows(result, names)))
     seconds = (clock.monotonic_ns() - started_ns) / NS_PER_S
     report = replay_report(result, names, model_id=card.model_id, seconds=seconds, stages=watch.times())
+    report = msgspec.structs.replace(report, variant=setup.form.variant, provider=setup.form.provider)
     if sheet is not None:
         page = ReplaySheet(str(source), report, gallery, names, card.display_names)
         write_atomic(sheet, replay_sheet(page, language))

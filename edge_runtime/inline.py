@@ -13,10 +13,11 @@ from edge_runtime.decisions import Decisions, Pulses
 from edge_runtime.errors import ConfigError, CropError, FrameError
 from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import Block, Lines, LineScan, View, join
-from edge_runtime.model import Classifier, ModelFolder
+from edge_runtime.model import ModelFolder
 from edge_runtime.pipeline import Sorter, sort_view
 from edge_runtime.schedule import schedule
 from edge_runtime.schemas import Camera, Lane, Machine, Recipe
+from edge_runtime.scorer import Scorer
 
 __all__ = ["InlineSorter", "Sorted", "desk_machine", "make_sorter"]
 
@@ -101,7 +102,7 @@ class InlineSorter:
 
 def make_sorter(
     folder: ModelFolder,
-    classifier: Classifier,
+    classifier: Scorer,
     camera: Camera,
     recipe: Recipe | None = None,
     flat_field: FlatField | None = None,

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,13 +21,14 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from edge_runtime.config import load_settings
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, ModelFolderError, StorageError
+from edge_runtime.graph_rules import check_graph
 from edge_runtime.norm import check_norm_spec
 from edge_runtime.processor import processor_kind, sums_may_overflow
 from edge_runtime.schemas import ModelCard, NormTable, Recipe
+from edge_runtime.scorer import Scorer, Variant, scores_in_batches
 from edge_runtime.storage import read_bytes, sha256_hex
 
 __all__ = [
-    "BATCH",
     "CARD_FILE",
     "FP32_TOLERANCE",
     "GOLDEN_FILE",
@@ -39,15 +40,14 @@ __all__ = [
     "Classifier",
     "Golden",
     "ModelFolder",
-    "Variant",
     "check_golden",
+    "check_graphs",
+    "check_scores",
     "int8_golden_key",
     "load_model_folder",
     "make_classifier",
     "read_golden",
 ]
-
-Variant = Literal["fp32", "int8"]
 
 MODEL_FILE: Final = "model.onnx"
 INT8_FILE: Final = "model.int8.onnx"
@@ -56,12 +56,12 @@ RECIPE_FILE: Final = "recipe.toml"
 GOLDEN_FILE: Final = "golden.npz"
 NORMS_FILE: Final = "norms.json"
 
-# One shape keeps memory constant and makes a score independent of the crop's neighbours in the batch, bit for bit;
-# larger batches gain little on a network this small (vision.classifier_of_bare_ort in make bench).
-BATCH: Final = 8
 FP32_TOLERANCE: Final = 1e-4
 # Sums of integers are exact; a rounding to the next level that falls the other way moves a score by less than this.
 INT8_TOLERANCE: Final = 1e-3
+_SUM_TOLERANCE: Final = 1e-3  # of a row of scores, from 1
+_MOST_GOLDEN_B: Final = 2**30  # 64 crops of 160 px of each of 200 classes
+_MOST_FILE_B: Final = 2**28  # any other file; fifty times the largest network of the trainer
 _FOREIGN_SHARE: Final = 0.005  # of golden crops that may get another class on a kind of processor never measured
 _INT8_KEY: Final = "int8_scores."
 # What numpy and zipfile raise on damaged bytes; found by damaging each.
@@ -161,18 +161,15 @@ class Classifier:
             (N, K) float32, rows sum to 1, columns in the order of the model's classes.
 
         Raises:
-            ModelFolderError: the crops have another shape than the model takes.
+            ModelFolderError: the crops have another shape than the model takes, or onnxruntime cannot run it.
         """
-        side, channels = self._crop.side_px, self._crop.channels
-        if crops.shape[1:] != (side, side, channels):
-            raise ModelFolderError(f"crops of shape {crops.shape[1:]}: the model takes ({side}, {side}, {channels})")
-        scores = np.empty((len(crops), self._class_count), np.float32)
-        batch = np.zeros((BATCH, side, side, channels), np.uint8)
-        for start in range(0, len(crops), BATCH):
-            part = crops[start : start + BATCH]
-            batch[: len(part)] = part
-            result = self._session.run(["scores"], {"crops": batch})[0]
-            scores[start : start + BATCH] = result[: len(part)]
+        return scores_in_batches(self._run, crops, self._crop, self._class_count)
+
+    def _run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            scores: NDArray[np.float32] = self._session.run(["scores"], {"crops": batch})[0]
+        except _ORT_ERRORS as error:
+            raise ModelFolderError(f"onnxruntime cannot run the model: {error}") from error
         return scores
 
     def _check_signature(self) -> None:
@@ -226,18 +223,18 @@ def make_classifier(folder: ModelFolder, variant: Variant = "fp32") -> Classifie
     return Classifier(model, folder.card.crop, len(folder.card.classes))
 
 
-def check_golden(folder: ModelFolder, classifier: Classifier, variant: Variant = "fp32") -> int:
+def check_golden(folder: ModelFolder, scorer: Scorer, variant: Variant = "fp32") -> int:
     """Run the folder's golden crops and compare; return how many there were.
 
     Args:
         folder: with the scores to be given.
-        classifier: of the variant.
+        scorer: of the variant, by any runtime.
         variant: "int8" is compared with the scores measured on this kind of processor; on a kind that was never
             measured a class may differ for one crop, or one in 200.
 
     Raises:
-        ModelFolderError: golden.npz is missing or damaged or has no scores of the variant, a class differs, or a score
-            differs by more than 1e-4, in INT8 1e-3.
+        ModelFolderError: golden.npz is missing or damaged or has no scores of the variant, scores are no
+            probabilities, a class differs, or a score differs by more than 1e-4, in INT8 1e-3.
     """
     path = folder.path / GOLDEN_FILE
     golden = read_golden(folder)
@@ -247,7 +244,8 @@ def check_golden(folder: ModelFolder, classifier: Classifier, variant: Variant =
     is_known = variant == "fp32" or kind in golden.int8
     expected = golden.scores if variant == "fp32" else golden.int8.get(kind, next(iter(golden.int8.values())))
     try:
-        scores = classifier.scores(golden.crops)
+        scores = scorer.scores(golden.crops)
+        check_scores(scores)
     except ModelFolderError as error:
         raise ModelFolderError(f"{path}: {error}") from error
     if expected.shape != scores.shape:
@@ -257,20 +255,47 @@ def check_golden(folder: ModelFolder, classifier: Classifier, variant: Variant =
         raise ModelFolderError(f"{path}: {wrong} of {len(scores)} golden crops get another class here in {variant}")
     worst = float(np.abs(scores - expected).max(initial=0.0))
     tolerance = FP32_TOLERANCE if variant == "fp32" else INT8_TOLERANCE
-    if is_known and worst > tolerance:
+    if is_known and not worst <= tolerance:  # also where golden scores are not numbers
         raise ModelFolderError(f"{path}: golden {variant} scores differ by {worst:.2e}, the limit is {tolerance:.0e}")
     return len(scores)
+
+
+def check_graphs(folder: ModelFolder) -> None:
+    """Prove that the graphs of all files of a folder are ones that the machine may run; nothing is executed.
+
+    Raises:
+        ModelFolderError: one is not; the message names the file and what is wrong.
+    """
+    card = folder.card
+    check_graph(folder.model, card.crop, len(card.classes), name=str(folder.path / MODEL_FILE))
+    if folder.int8 is not None:
+        check_graph(folder.int8, card.crop, len(card.classes), name=str(folder.path / INT8_FILE))
+
+
+def check_scores(scores: NDArray[np.float32]) -> None:
+    """Prove that scores (N, K) are probabilities.
+
+    Raises:
+        ModelFolderError: one is not a number or outside of 0..1, or a row does not sum to 1.
+    """
+    if not np.isfinite(scores).all():
+        raise ModelFolderError(f"{int((~np.isfinite(scores)).sum())} of {scores.size} scores are not numbers")
+    sums = scores.sum(axis=1)
+    if scores.size and (scores.min() < 0 or np.abs(sums - 1).max() > _SUM_TOLERANCE):
+        found = f"least {scores.min():.3g}, rows that sum to {sums.min():.3g}..{sums.max():.3g}"
+        raise ModelFolderError(f"scores are no probabilities: {found}")
 
 
 def read_golden(folder: ModelFolder) -> Golden:
     """Return the golden crops of a folder and their scores.
 
     Raises:
-        ModelFolderError: golden.npz is missing or damaged.
+        ModelFolderError: golden.npz is missing, damaged or larger than a gigabyte.
     """
     path = folder.path / GOLDEN_FILE
     try:
         with np.load(io.BytesIO(_read(path)), allow_pickle=False) as arrays:
+            _check_unpacked(arrays.zip)
             crops, scores = arrays["crops"], arrays["scores"]
             names = [name for name in arrays.files if name.startswith(_INT8_KEY)]
             int8 = {name.removeprefix(_INT8_KEY): arrays[name] for name in names}
@@ -288,9 +313,20 @@ def int8_golden_key(kind: str) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_bytes(path)
+        return read_bytes(path, most_b=_MOST_GOLDEN_B if path.name == GOLDEN_FILE else _MOST_FILE_B)
     except StorageError as error:
         raise ModelFolderError(f"{path.parent} is not a whole model folder: {error}") from error
+
+
+def _check_unpacked(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that unpacks to much more than it is.
+
+    Raises:
+        ValueError: it would unpack to more than a gigabyte.
+    """
+    size_b = sum(info.file_size for info in archive.infolist())
+    if size_b > _MOST_GOLDEN_B:
+        raise ValueError(f"it unpacks to {size_b} bytes, the limit is {_MOST_GOLDEN_B}")
 
 
 def _read_model(path: Path, sha256: str) -> bytes:

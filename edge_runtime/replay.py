@@ -144,7 +144,7 @@ def replay_report(
     seconds: float,
     stages: tuple[StageTime, ...] = (),
 ) -> ReplayReport:
-    """Return a replay's figures, see `ReplayReport`."""
+    """Return a replay's figures, see `ReplayReport`; how the model ran is for the caller to add."""
     ids = np.concatenate([np.zeros(0, np.int64), *(step.decisions.class_ids for step in result.steps)])
     counts = np.bincount(ids[ids >= 0], minlength=len(class_names))
     found, expected = sum(m.found for m in result.matches), sum(m.expected for m in result.matches)

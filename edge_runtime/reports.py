@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from edge_runtime.recorder import RecorderCounts
+from edge_runtime.scorer import Provider, Variant
 from edge_runtime.spool import SpoolCounts
 from edge_runtime.stage_times import StageTime
 
@@ -26,6 +27,7 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         polygons: drawn by people; matched: of them found. null without --truth.
         seconds: wall time.
         stages: what each stage took of the processor's time, in the order of the data's way.
+        variant, provider: which file of the model ran, and by which runtime.
     """
 
     frames: int
@@ -45,6 +47,8 @@ class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     matched: int | None
     seconds: float
     stages: tuple[StageTime, ...] = ()
+    variant: Variant = "fp32"
+    provider: Provider = "onnxruntime"
     schema_version: Literal[1] = 1
 
 

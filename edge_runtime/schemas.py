@@ -21,6 +21,7 @@ __all__ = [
     "Camera",
     "ClassMetrics",
     "ClassRule",
+    "Digest",
     "DisplayName",
     "FileName",
     "Int8Card",

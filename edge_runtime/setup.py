@@ -13,27 +13,66 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.flat_field import FlatField, flat_field_path, load_flat_field
 from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
-from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, load_model_folder, make_classifier
+from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, check_graphs, load_model_folder
 from edge_runtime.pipeline import Sorter
+from edge_runtime.providers import open_scorer
 from edge_runtime.realtime import LinuxSystem
 from edge_runtime.residual import Origin
 from edge_runtime.schemas import Camera, Machine, Recipe
+from edge_runtime.scorer import ModelForm, Scorer
 from edge_runtime.storage import sha256_hex
-from edge_runtime.variants import choice_text, faster_variant
-from firmware_bridge.clock import Clock, CpuClock
+from edge_runtime.tuned_record import chosen_form
 
-__all__ = ["CALIBRATION_FOLDER", "Setup", "check_files", "load_machine", "open_sorter", "origin_of"]
+__all__ = [
+    "CALIBRATION_FOLDER",
+    "OpenModel",
+    "Setup",
+    "camera_references",
+    "load_machine",
+    "open_model",
+    "open_sorter",
+    "origin_of",
+]
 
 CALIBRATION_FOLDER: Final = "calibration"
 
 
 @dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model folder with a session on it, in the form that suits this board."""
+
+    folder: ModelFolder
+    scorer: Scorer
+    form: ModelForm
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
-    """A model on a machine, ready to sort with the machine's first camera."""
+    """A model on a machine, ready to sort with the machine's first camera; `form` is how the model runs."""
 
     folder: ModelFolder
     sorter: Sorter
     machine: Machine
+    form: ModelForm
+
+
+def open_model(path: Path) -> OpenModel:
+    """Load a model folder and open a session on it, as tuned for this board, else FP32 by onnxruntime.
+
+    Raises:
+        ModelFolderError: the folder is not whole, its graph is not one that the machine may run, or its golden crops
+            get other scores here.
+        ConfigError: its recipe has a wrong key or value.
+
+    Note:
+        Runs in this process: `model_gate` proves before, in one of its own, that the model is harmless.
+    """
+    folder = load_model_folder(path)
+    check_graphs(folder)
+    form = chosen_form(folder).form
+    scorer = open_scorer(folder, form)
+    check_golden(folder, scorer, form.variant)
+    return OpenModel(folder, scorer, form)
 
 
 def open_sorter(
@@ -48,7 +87,8 @@ def open_sorter(
         overrides: settings of the recipe, as key=value.
 
     Raises:
-        ModelFolderError: the folder is not whole, or its golden crops get other scores here.
+        ModelFolderError: the folder is not whole, its graph is not one that the machine may run, or its golden crops
+            get other scores here.
         ConfigError: recipe, machine, an override or the camera's references are wrong, or the recipe names other
             classes or crops than the model.
 
@@ -58,17 +98,16 @@ def open_sorter(
     """
     with suppress(OSError):  # another C library sorts too, only slower
         LinuxSystem().keep_heap()
-    folder = load_model_folder(model)
-    classifier = make_classifier(folder)
-    check_golden(folder, classifier)
+    opened = open_model(model)
+    folder = opened.folder
     path = recipe or model / RECIPE_FILE
     chosen = load_settings(path, Recipe, overrides)
     if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
         raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
     camera = where.cameras[0]
-    field = None if machine is None else _flat_field(machine, camera)
-    return Setup(folder, make_sorter(folder, classifier, camera, chosen, field), where)
+    field = None if machine is None else camera_references(machine, camera)
+    return Setup(folder, make_sorter(folder, opened.scorer, camera, chosen, field), where, opened.form)
 
 
 def load_machine(path: Path) -> Machine:
@@ -91,7 +130,12 @@ def load_machine(path: Path) -> Machine:
     return machine
 
 
-def _flat_field(machine: Path, camera: Camera) -> FlatField | None:
+def camera_references(machine: Path, camera: Camera) -> FlatField | None:
+    """Return the references of a camera in `calibration` beside a machine file, None where there are none.
+
+    Raises:
+        ConfigError: they are damaged, or were made for another width.
+    """
     path = flat_field_path(machine.parent / CALIBRATION_FOLDER, camera.name)
     if not path.exists():
         return None
@@ -107,39 +151,3 @@ def origin_of(setup: Setup, lot: str) -> Origin:
     recipe = setup.sorter.recipe
     digest = sha256_hex(msgspec.json.encode(recipe, order="sorted"))
     return Origin(setup.machine.name, lot, setup.folder.card.model_id, digest, recipe.class_names, recipe.residual)
-
-
-def check_files(
-    model: Path | None, recipe: Path | None, machine: Path | None, *, clock: Clock | None = None
-) -> dict[str, str]:
-    """Check files and return, by path, what was found.
-
-    Args:
-        model: model folder; None is left out, as with the others.
-        recipe: recipe file.
-        machine: machine file.
-        clock: for choosing between FP32 and INT8, where the folder has both; None takes this process's computing time.
-
-    Raises:
-        ModelFolderError: the folder is not whole, or its golden crops get other scores here.
-        ConfigError: a key is wrong.
-    """
-    found = {}
-    if model is not None:
-        folder = load_model_folder(model)
-        count = check_golden(folder, make_classifier(folder))
-        found[str(model)] = (
-            f"model {folder.card.model_id[:12]}, {len(folder.card.classes)} classes, {count} golden crops"
-        )
-        if folder.card.int8 is not None:
-            found[str(model)] += f", {choice_text(faster_variant(folder, clock or CpuClock()))}"
-    if recipe is not None:
-        found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
-    if machine is not None:
-        loaded = load_machine(machine)
-        calibrated = [camera.name for camera in loaded.cameras if _flat_field(machine, camera) is not None]
-        found[str(machine)] = (
-            f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes; "
-            f"calibrated: {', '.join(calibrated) or 'none'}"
-        )
-    return found

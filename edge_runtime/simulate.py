@@ -8,9 +8,9 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.grain_sources import ClassFolderGrains, GrainSource, RenderedGrains
 from edge_runtime.grains import FLOOR
 from edge_runtime.inline import make_sorter
-from edge_runtime.model import check_golden, load_model_folder, make_classifier
+from edge_runtime.model import load_model_folder
 from edge_runtime.recorder import Recorder
-from edge_runtime.setup import Setup, origin_of
+from edge_runtime.setup import Setup, open_model, origin_of
 from edge_runtime.spool import Spool
 from edge_runtime.virtual_machine import run_virtual_machine
 from edge_runtime.virtual_recording import Logbook
@@ -43,14 +43,14 @@ def virtual_setup(model: Path) -> Setup:
     """Return a model on the virtual machine, checked with its golden crops.
 
     Raises:
-        ModelFolderError: the folder is not whole, or its golden crops get other scores here.
+        ModelFolderError: the folder is not whole, its graph is not one that the machine may run, or its golden crops
+            get other scores here.
         ConfigError: its recipe has a wrong key or value.
     """
-    folder = load_model_folder(model)
-    classifier = make_classifier(folder)
-    check_golden(folder, classifier)
+    opened = open_model(model)
     machine = rendered_machine()
-    return Setup(folder, make_sorter(folder, classifier, machine.cameras[0]), machine)
+    sorter = make_sorter(opened.folder, opened.scorer, machine.cameras[0])
+    return Setup(opened.folder, sorter, machine, opened.form)
 
 
 def even_mix(model: Path) -> dict[str, float]:

@@ -11,6 +11,7 @@ b'{}'
 
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,13 +56,19 @@ def fsync_folder(folder: Path) -> None:
         raise StorageError(f"cannot flush folder {folder}: {error.strerror or error}") from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, *, most_b: int | None = None) -> bytes:
     """Return the bytes of a file.
 
+    Args:
+        path: the file.
+        most_b: largest file that is read; given, anything but a plain file is refused too, since a pipe never ends.
+
     Raises:
-        StorageError: the file is missing or unreadable.
+        StorageError: the file is missing, unreadable, or larger than `most_b`.
     """
     try:
+        if most_b is not None:
+            _check_size(path, most_b)
         return path.read_bytes()
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from error
@@ -74,3 +81,11 @@ def sha256_hex(data: bytes) -> str:
     'e3b0c442'
     """
     return hashlib.sha256(data).hexdigest()
+
+
+def _check_size(path: Path, most_b: int) -> None:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise StorageError(f"cannot read {path}: it is no plain file")
+    if found.st_size > most_b:
+        raise StorageError(f"cannot read {path}: it has {found.st_size} bytes, the limit is {most_b}")

@@ -1,4 +1,4 @@
-"""The tiny model folder with an INT8 file beside it: the same graph, so that its scores are known."""
+"""A model folder with an INT8 file beside it; of the tiny one the same graph, so that its scores are known."""
 
 import io
 from pathlib import Path
@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.model import CARD_FILE, GOLDEN_FILE, INT8_FILE, MODEL_FILE, int8_golden_key
+from edge_runtime.model import CARD_FILE, GOLDEN_FILE, INT8_FILE, MODEL_FILE, Classifier, int8_golden_key
 from edge_runtime.processor import processor_kind
 from edge_runtime.schemas import Int8Card, Int8Recall, ModelCard
 from edge_runtime.storage import sha256_hex
@@ -15,9 +15,15 @@ from edge_runtime.storage import sha256_hex
 __all__ = ["add_int8", "rewrite_golden"]
 
 
-def add_int8(folder: Path, *, refused: str = "") -> None:
-    """Put an INT8 file into a model folder, with golden scores and card; or only why there is none."""
-    model = (folder / MODEL_FILE).read_bytes()
+def add_int8(folder: Path, *, refused: str = "", file: bytes | None = None) -> None:
+    """Put an INT8 file into a model folder, with golden scores and card; or only why there is none.
+
+    Args:
+        folder: to change.
+        refused: why no INT8 was made.
+        file: the INT8 file; None takes a copy of the FP32 one.
+    """
+    model = (folder / MODEL_FILE).read_bytes() if file is None else file
     card = msgspec.json.decode((folder / CARD_FILE).read_bytes(), type=ModelCard)
     int8 = Int8Card(
         sha256=None if refused else sha256_hex(model),
@@ -37,7 +43,7 @@ def add_int8(folder: Path, *, refused: str = "") -> None:
         return
     (folder / INT8_FILE).write_bytes(model)
     with np.load(folder / GOLDEN_FILE) as golden:
-        scores = golden["scores"]
+        scores = Classifier(model, card.crop, len(card.classes)).scores(golden["crops"])
     rewrite_golden(folder, **{int8_golden_key(processor_kind()): scores})
 
 

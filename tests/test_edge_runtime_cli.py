@@ -21,6 +21,7 @@ from edge_runtime.recipe_wizard import RecipeReport
 from edge_runtime.reports import CheckReport, DecisionRow, DeliveredReport, ReplayReport, SpoolReport, TeachReport
 from edge_runtime.residual_export import ExportReport, read_export
 from edge_runtime.stage_times import STAGES
+from edge_runtime.tuned_record import TunedRecord
 from edge_runtime.virtual_run import VirtualReport
 from firmware_bridge.command_line import run_command_line
 
@@ -168,6 +169,19 @@ def test_teach_logs_every_accepted_id(
     assert sorted(ids) == sorted(record.id for record in read_export(tmp_path / "out.slrx").records)
     missing = [log for log in logs if log["event"] == "teach.picture_missing"]
     assert [(log["level"], log["name"], log["reason"]) for log in missing] == [("warning", "9.png", "empty file")]
+
+
+def test_tune_prints_what_it_wrote_and_replay_runs_it(
+    program: Program, recording: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    record = decode(program("tune", "--model", folder, "--json"), TunedRecord)
+    assert msgspec.json.decode((tmp_path / "model.tuned.json").read_bytes(), type=TunedRecord) == record
+    report = decode(program("replay", recording, "--model", folder, "--json"), ReplayReport)
+    assert (report.variant, report.provider) == (record.form.variant, record.form.provider)
+    (tmp_path / "model.tuned.json").write_text("torn")
+    code, _, stderr = program("replay", recording, "--model", folder)
+    assert (code, "tuned.ignored" in stderr, "it is damaged" in stderr) == (0, True, True)
 
 
 def test_check_proves_a_model_folder(program: Program, tiny_model_folder: Path) -> None:

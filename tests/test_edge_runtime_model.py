@@ -14,7 +14,6 @@ from tiny_model import TINY_CROP, TINY_RECIPE, make_onnx
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, ModelFolderError
 from edge_runtime.model import (
-    BATCH,
     CARD_FILE,
     GOLDEN_FILE,
     MODEL_FILE,
@@ -27,6 +26,7 @@ from edge_runtime.model import (
 )
 from edge_runtime.norm import NormSpec
 from edge_runtime.schemas import ModelCard
+from edge_runtime.scorer import BATCH
 from edge_runtime.storage import sha256_hex
 
 FILES = (MODEL_FILE, CARD_FILE, RECIPE_FILE, GOLDEN_FILE, NORMS_FILE)

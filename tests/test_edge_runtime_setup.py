@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from tiny_model import TINY_RECIPE, draw_pieces
 
+from edge_runtime.check import check_files
 from edge_runtime.config import to_toml
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, ModelFolderError
 from edge_runtime.flat_field import FlatField, save_flat_field
 from edge_runtime.inline import desk_machine
 from edge_runtime.schemas import Camera, ClassRule, Lane, Machine, Recipe
-from edge_runtime.setup import check_files, load_machine, open_sorter, origin_of
+from edge_runtime.setup import load_machine, open_sorter, origin_of
 
 
 def write(path: Path, settings: Recipe | Machine) -> Path:
@@ -86,7 +87,9 @@ def test_check_tells_what_each_file_is(tiny_model_folder: Path, tmp_path: Path) 
     machine = write(tmp_path / "machine.toml", desk_machine(100))
     recipe = tiny_model_folder / "recipe.toml"
     found = check_files(tiny_model_folder, recipe, machine)
-    assert found[str(tiny_model_folder)].endswith("3 classes, 11 golden crops")
+    assert found[str(tiny_model_folder)].endswith(
+        "3 classes, 11 golden crops, runs as fp32 by onnxruntime: not tuned on this board"
+    )
     assert found[str(recipe)] == "recipe with classes good, stone, husk"
     assert found[str(machine)] == "machine desk, 1 cameras, 2 lanes; calibrated: none"
     assert check_files(None, None, None) == {}

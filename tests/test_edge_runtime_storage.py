@@ -65,3 +65,23 @@ def test_folder_is_no_file(tmp_path: Path) -> None:
 
 def test_digest_is_sha256() -> None:
     assert sha256_hex(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(("most_b", "is_read"), [(5, True), (4, False), (None, True)])
+def test_a_file_is_read_up_to_a_size(tmp_path: Path, most_b: int | None, is_read: bool) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    if is_read:
+        assert read_bytes(tmp_path / "file", most_b=most_b) == b"12345"
+    else:
+        with pytest.raises(StorageError, match="it has 5 bytes, the limit is 4"):
+            read_bytes(tmp_path / "file", most_b=most_b)
+
+
+def test_with_a_limit_only_plain_files_are_read(tmp_path: Path) -> None:
+    """Nobody writes into the pipe: reading it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(StorageError, match="it is no plain file"):
+            read_bytes(tmp_path / name, most_b=9)
+    with pytest.raises(StorageError, match=r"cannot read .*missing: No such file"):
+        read_bytes(tmp_path / "missing", most_b=9)

@@ -78,12 +78,13 @@ def draw_pieces(names: list[str], *, width_px: int = 320, seed: int = 1) -> NDAr
     return frame
 
 
-def write_model_folder(folder: Path, recipe: Recipe = TINY_RECIPE) -> ModelCard:
-    """Write a whole model folder with golden crops, and return its card."""
+def write_model_folder(folder: Path, recipe: Recipe = TINY_RECIPE, model: bytes | None = None) -> ModelCard:
+    """Write a whole model folder with golden crops, and return its card; without a model of its own the tiny one."""
     folder.mkdir(parents=True, exist_ok=True)
     names = recipe.class_names
-    model = make_onnx(side_px=recipe.crop.side_px, classes=len(names))
-    crops = np.random.default_rng(2).integers(0, 256, (11, 32, 32, 3), dtype=np.uint8)
+    side_px = recipe.crop.side_px
+    model = make_onnx(side_px=side_px, classes=len(names)) if model is None else model
+    crops = np.random.default_rng(2).integers(0, 256, (11, side_px, side_px, 3), dtype=np.uint8)
     golden = io.BytesIO()
     np.savez(golden, allow_pickle=False, crops=crops, scores=Classifier(model, recipe.crop, len(names)).scores(crops))
     card = ModelCard(

@@ -24,10 +24,11 @@ from vision_scene import CLASSES, CROP, RECIPE, SEGMENT, WIDE, Image, draw_field
 from edge_runtime.crop import cut_crops
 from edge_runtime.inline import desk_machine
 from edge_runtime.line_scan import Block, View, join
-from edge_runtime.model import BATCH, Classifier
+from edge_runtime.model import Classifier
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Classify, Sorter, sort_view
 from edge_runtime.processor import processor_kind, sums_may_overflow
+from edge_runtime.scorer import BATCH
 from edge_runtime.segment import Objects, SegmentSettings, segment
 from edge_runtime.split import find_objects
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate

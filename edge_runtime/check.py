@@ -1,0 +1,67 @@
+"""Files proven to be what they should be: what `sortloop-edge check` does. Nothing is changed."""
+
+from pathlib import Path
+
+from edge_runtime.config import load_settings
+from edge_runtime.errors import ModelFolderError
+from edge_runtime.model import ModelFolder, check_graphs, load_model_folder
+from edge_runtime.model_gate import GateLimits, forms_of, gate_model
+from edge_runtime.schemas import Recipe
+from edge_runtime.setup import camera_references, load_machine
+from edge_runtime.tuned_record import chosen_form
+
+__all__ = ["check_files"]
+
+
+def check_files(
+    model: Path | None, recipe: Path | None, machine: Path | None, *, limits: GateLimits | None = None
+) -> dict[str, str]:
+    """Check files and return, by path, what was found.
+
+    Args:
+        model: model folder; None is left out, as with the others.
+        recipe: recipe file.
+        machine: machine file.
+        limits: of the process in which the model is tried; None for the usual ones.
+
+    Raises:
+        ModelFolderError: the folder is not whole, or the gate refuses the form in which the model would run.
+        ConfigError: a key is wrong.
+    """
+    found = {}
+    if model is not None:
+        found[str(model)] = _check_model(load_model_folder(model), limits)
+    if recipe is not None:
+        found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
+    if machine is not None:
+        loaded = load_machine(machine)
+        calibrated = [camera.name for camera in loaded.cameras if camera_references(machine, camera) is not None]
+        found[str(machine)] = (
+            f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes; "
+            f"calibrated: {', '.join(calibrated) or 'none'}"
+        )
+    return found
+
+
+def _check_model(folder: ModelFolder, limits: GateLimits | None) -> str:
+    """Gate every form that a model may run in; return what was found, in words.
+
+    Raises:
+        ModelFolderError: the graph is not allowed, or the form that would run is refused.
+    """
+    check_graphs(folder)
+    chosen = chosen_form(folder)
+    verdicts = {
+        form: gate_model(folder, form, limits=limits) for form in dict.fromkeys((chosen.form, *forms_of(folder)))
+    }
+    runs = verdicts.pop(chosen.form)
+    if runs.outcome != "passed":
+        raise ModelFolderError(runs.reason)
+    words = [
+        f"model {folder.card.model_id[:12]}",
+        f"{len(folder.card.classes)} classes",
+        f"{runs.golden} golden crops",
+        f"runs as {chosen.form}: {chosen.why}",
+    ]
+    words += [f"{form} may not run here: {v.reason}" for form, v in verdicts.items() if v.outcome != "passed"]
+    return ", ".join(words)
