@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from edge_runtime.config import load_settings
-from edge_runtime.errors import ModelFolderError
+from edge_runtime.config import load_settings, settings_faults
+from edge_runtime.errors import ConfigError, ModelFolderError, StorageError
 from edge_runtime.model import ModelFolder, check_graphs, load_model_folder
 from edge_runtime.model_gate import GateLimits, forms_of, gate_model
-from edge_runtime.schemas import Recipe
+from edge_runtime.schemas import Machine, Recipe
 from edge_runtime.setup import camera_references, load_machine
 from edge_runtime.tuned_record import chosen_form
 
@@ -25,9 +25,14 @@ def check_files(
         limits: of the process in which the model is tried; None for the usual ones.
 
     Raises:
+        ConfigError: recipe, machine or the references of a camera are wrong; the message has a line for each table that
+            is, of all files. The model waits until they are right.
         ModelFolderError: the folder is not whole, or the gate refuses the form in which the model would run.
-        ConfigError: a key is wrong.
     """
+    faults = () if recipe is None else settings_faults(recipe, Recipe)
+    faults += () if machine is None else _machine_faults(machine)
+    if faults:
+        raise ConfigError("\n".join(faults))
     found = {}
     if model is not None:
         found[str(model)] = _check_model(load_model_folder(model), limits)
@@ -41,6 +46,23 @@ def check_files(
             f"calibrated: {', '.join(calibrated) or 'none'}"
         )
     return found
+
+
+def _machine_faults(path: Path) -> tuple[str, ...]:
+    """Return what is wrong with a machine file, or else with the references of its cameras."""
+    faults = settings_faults(path, Machine)
+    if faults:
+        return faults
+    try:
+        cameras = load_machine(path).cameras
+    except ConfigError as error:
+        return (str(error),)
+    for camera in cameras:
+        try:
+            camera_references(path, camera)
+        except (ConfigError, StorageError) as error:
+            faults += (str(error),)
+    return faults
 
 
 def _check_model(folder: ModelFolder, limits: GateLimits | None) -> str:

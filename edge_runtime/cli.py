@@ -5,7 +5,15 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli_options import EXISTING, NEW, machine_option, model_option, overrides_option, recipe_option
+from edge_runtime.cli_options import (
+    EXISTING,
+    NEW,
+    camera_option,
+    machine_option,
+    model_option,
+    overrides_option,
+    recipe_option,
+)
 from edge_runtime.cli_vision import recipe, replay
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import (
@@ -42,6 +50,7 @@ for command in (replay, recipe):
 @model_option
 @recipe_option
 @machine_option
+@camera_option
 @overrides_option
 @common_options
 def teach(
@@ -53,6 +62,7 @@ def teach(
     model_path: Path,
     recipe: Path | None,
     machine_path: Path | None,
+    camera: str | None,
     overrides: tuple[str, ...],
     *,
     as_json: bool,
@@ -69,7 +79,7 @@ def teach(
 
     configure_logs(verbose=verbose, quiet=quiet)
     clock = SystemClock()
-    setup = open_sorter(model_path, recipe, machine_path, overrides)
+    setup = open_sorter(model_path, recipe, machine=machine_path, overrides=overrides, camera=camera)
     with Spool.open(spool_path, clock=clock) as spool:
         recorder = Recorder(spool, origin_of(setup, lot), clock)
         truth = Truth("T0", label, strength=purity, who="teach")

@@ -8,6 +8,7 @@ import click
 __all__ = [
     "EXISTING",
     "NEW",
+    "camera_option",
     "language_option",
     "machine_option",
     "model_option",
@@ -22,6 +23,7 @@ recipe_option = click.option("--recipe", type=EXISTING, default=None, help="Reci
 machine_option = click.option(
     "--machine", "machine_path", type=EXISTING, default=None, help="Machine file; else a desk."
 )
+camera_option = click.option("--camera", default=None, help="View of the machine file; else its first.")
 overrides_option = click.option("--set", "overrides", multiple=True, help="One setting of the recipe, as key=value.")
 language_option = click.option(
     "--language",

@@ -10,6 +10,7 @@ import msgspec
 from edge_runtime.cli_options import (
     EXISTING,
     NEW,
+    camera_option,
     language_option,
     machine_option,
     model_option,
@@ -27,6 +28,7 @@ __all__ = ["recipe", "replay"]
 @model_option
 @recipe_option
 @machine_option
+@camera_option
 @overrides_option
 @click.option("--truth", type=EXISTING, default=None, help="Polygons drawn by people, as annotations.json.")
 @click.option("--blocks", is_flag=True, help="The pictures are consecutive blocks of one endless scene.")
@@ -40,6 +42,7 @@ def replay(
     model_path: Path,
     recipe: Path | None,
     machine_path: Path | None,
+    camera: str | None,
     overrides: tuple[str, ...],
     truth: Path | None,
     decisions: Path | None,
@@ -69,7 +72,7 @@ def replay(
     require(not blocks or (sheet is None and overlay is None), "--sheet and --overlay show frames: leave out --blocks")
     clock = SystemClock()
     started_ns = clock.monotonic_ns()
-    setup = open_sorter(model_path, recipe, machine_path, overrides)
+    setup = open_sorter(model_path, recipe, machine=machine_path, overrides=overrides, camera=camera)
     polygons = None if truth is None else read_annotations(truth)
     gallery, watch = Gallery(), StageWatch(CpuClock())
     with nullcontext() if overlay is None else overlay_files(overlay) as files:

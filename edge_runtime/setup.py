@@ -48,7 +48,7 @@ class OpenModel:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A model on a machine, ready to sort with the machine's first camera; `form` is how the model runs."""
+    """A model on a machine, ready to sort with one of its cameras; `form` is how the model runs."""
 
     folder: ModelFolder
     sorter: Sorter
@@ -76,7 +76,12 @@ def open_model(path: Path) -> OpenModel:
 
 
 def open_sorter(
-    model: Path, recipe: Path | None = None, machine: Path | None = None, overrides: Iterable[str] = ()
+    model: Path,
+    recipe: Path | None = None,
+    *,
+    machine: Path | None = None,
+    overrides: Iterable[str] = (),
+    camera: str | None = None,
 ) -> Setup:
     """Load a model folder and join it with a recipe and a machine.
 
@@ -85,12 +90,13 @@ def open_sorter(
         recipe: file in place of the folder's own recipe.
         machine: machine file; None takes a desk with one view.
         overrides: settings of the recipe, as key=value.
+        camera: name of the view; None takes the machine's first.
 
     Raises:
         ModelFolderError: the folder is not whole, its graph is not one that the machine may run, or its golden crops
             get other scores here.
-        ConfigError: recipe, machine, an override or the camera's references are wrong, or the recipe names other
-            classes or crops than the model.
+        ConfigError: recipe, machine, an override or the camera's references are wrong, the recipe names other classes
+            or crops than the model, or the machine has no such camera.
 
     Note:
         References of the camera are those in `calibration` beside the machine file, where there are any. Memory that is
@@ -105,9 +111,9 @@ def open_sorter(
     if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
         raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
-    camera = where.cameras[0]
-    field = None if machine is None else camera_references(machine, camera)
-    return Setup(folder, make_sorter(folder, opened.scorer, camera, chosen, field), where, opened.form)
+    view = _view(where, camera)
+    field = None if machine is None else camera_references(machine, view)
+    return Setup(folder, make_sorter(folder, opened.scorer, view, chosen, field), where, opened.form)
 
 
 def load_machine(path: Path) -> Machine:
@@ -128,6 +134,14 @@ def load_machine(path: Path) -> Machine:
                 f"{path}: lane[{number}] goes from {lane.from_mm} to {lane.to_mm} mm: it would never fire"
             )
     return machine
+
+
+def _view(machine: Machine, name: str | None) -> Camera:
+    views = [camera for camera in machine.cameras if name in {None, camera.name}]
+    if not views:
+        known = ", ".join(camera.name for camera in machine.cameras)
+        raise ConfigError(f"machine {machine.name} has no camera {name}: use one of {known}")
+    return views[0]
 
 
 def camera_references(machine: Path, camera: Camera) -> FlatField | None:

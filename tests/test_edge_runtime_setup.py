@@ -33,7 +33,7 @@ def test_recipe_and_machine_files_stand_in(tiny_model_folder: Path, tmp_path: Pa
     rules = (ClassRule("good", "eject"), *TINY_RECIPE.classes[1:])
     recipe = write(tmp_path / "recipe.toml", Recipe(rules, crop=TINY_RECIPE.crop))
     machine = write(tmp_path / "machine.toml", Machine("mill", (Camera("front"),), (Lane(7, 0.0, 50.0),)))
-    setup = open_sorter(tiny_model_folder, recipe, machine)
+    setup = open_sorter(tiny_model_folder, recipe, machine=machine)
     assert setup.sorter.recipe.classes == rules
     assert (setup.machine.name, setup.sorter.camera.name) == ("mill", "front")
 
@@ -98,6 +98,45 @@ def test_check_tells_what_each_file_is(tiny_model_folder: Path, tmp_path: Path) 
 def test_check_fails_where_the_folder_does(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match="is not a whole model folder"):
         check_files(tmp_path, None, None)
+
+
+def test_check_tells_all_that_is_wrong_with_recipe_and_machine(tmp_path: Path) -> None:
+    recipe, machine = tmp_path / "recipe.toml", tmp_path / "machine.toml"
+    recipe.write_text('[[class]]\nname = "a"\naction = "ejct"\n[segment]\nthreshold = 256\n', "utf-8")
+    machine.write_text('name = "m"\n[[camera]]\npixel_mm = 0.0\n[[lane]]\nvalve = 1\n', "utf-8")
+    with pytest.raises(ConfigError) as error:
+        check_files(tmp_path, recipe, machine)
+    told = [line.rpartition("toml, ")[2].partition(":")[0] for line in str(error.value).splitlines()]
+    assert told == ["line 3", "line 5", "line 3", "line 4"]
+
+
+def test_check_tells_what_no_single_table_can(tmp_path: Path) -> None:
+    machine = write(tmp_path / "machine.toml", Machine("mill", (Camera("a"), Camera("a")), (Lane(0, 0.0, 5.0),)))
+    with pytest.raises(ConfigError, match="cameras are called a, a"):
+        check_files(None, None, machine)
+
+
+def test_check_tells_of_all_references_that_do_not_fit(tmp_path: Path) -> None:
+    cameras = (Camera("front", width_px=100), Camera("rear", width_px=100), Camera("side", width_px=100))
+    machine = write(tmp_path / "machine.toml", Machine("mill", cameras, (Lane(0, 0.0, 5.0),)))
+    (tmp_path / "calibration").mkdir()
+    narrow = FlatField(np.zeros((1, 99, 3), np.uint8), np.ones((1, 99, 3), np.float32))
+    save_flat_field(tmp_path / "calibration" / "front.npz", narrow)
+    (tmp_path / "calibration" / "side.npz").write_bytes(b"torn")
+    with pytest.raises(ConfigError) as error:
+        check_files(None, None, machine)
+    front, side = str(error.value).splitlines()
+    assert "calibrated for 99 columns, camera front has 100" in front
+    assert "side.npz is no flat field" in side
+
+
+def test_a_view_is_taken_by_its_name(tiny_model_folder: Path, tmp_path: Path) -> None:
+    views = (Camera("front"), Camera("rear", pixel_mm=0.2))
+    machine = write(tmp_path / "machine.toml", Machine("mill", views, (Lane(7, 0.0, 50.0),)))
+    assert open_sorter(tiny_model_folder, machine=machine).sorter.camera == views[0]
+    assert open_sorter(tiny_model_folder, machine=machine, camera="rear").sorter.camera == views[1]
+    with pytest.raises(ConfigError, match="machine mill has no camera top: use one of front, rear"):
+        open_sorter(tiny_model_folder, machine=machine, camera="top")
 
 
 def test_colours_are_told_apart(tiny_model_folder: Path) -> None:
