@@ -104,9 +104,10 @@ def test_valves_of_an_object_are_fired_once_each_in_runs(lanes: list[tuple[int, 
     for i, (gap, delay_us) in enumerate(lanes):
         valve += 1 + (gap == 0)
         table.append(Lane(valve, i * 1.0, i + 1.0, delay_us))
-    wide: Box = (0, 0, 1200, 10)
+    wide: Box = (-600, 0, 2400, 10)  # its middle half covers the first 120 mm, all lanes
     pulses = schedule(decided([wide]), machine_of(tuple(table)), CAMERA)
     first, count = lanes_of(np.array([wide]), machine_of(tuple(table)), CAMERA)[0]
+    assert (first, count) == (0, len(table))
     expected = [(lane.valve, lane.delay_us) for lane in table[first : first + count]]
     fired = [
         (first_valve + i, round(150_000 - 250 - open_us))
@@ -123,6 +124,23 @@ def test_valves_of_an_object_are_fired_once_each_in_runs(lanes: list[tuple[int, 
 def test_object_over_no_lane_gets_no_pulse() -> None:
     machine = machine_of((Lane(0, 50.0, 60.0),))
     assert len(schedule(decided([(0, 0, 100, 10)]), machine, CAMERA)) == 0
+
+
+def test_an_object_over_no_lane_does_not_keep_the_next_one_from_its_pulse() -> None:
+    machine = machine_of((Lane(4, 50.0, 60.0),))
+    pulses = schedule(decided([(0, 0, 100, 10), (500, 5, 100, 10)]), machine, CAMERA)
+    assert (pulses.objects.tolist(), pulses.first_valves.tolist(), pulses.valve_counts.tolist()) == ([1], [4], [1])
+
+
+def test_lanes_that_only_meet_the_middle_half_do_not_cover_it() -> None:
+    lanes = (Lane(0, 0.0, 2.5), Lane(1, 2.5, 7.5), Lane(2, 7.5, 9.0))
+    assert lanes_of(np.array([[0, 0, 100, 10]]), machine_of(lanes), CAMERA) == [(1, 1)]
+    assert lanes_of(np.array([[500, 0, 100, 10]]), machine_of(lanes), CAMERA) == [(0, 0)]
+
+
+def test_a_passage_of_no_time_is_a_pulse_of_one_microsecond() -> None:
+    machine = machine_of(even_lanes(2), belt_mm_s=1e9, margin_mm=0.0)
+    assert schedule(decided([(0, 0, 40, 1)]), machine, CAMERA).pulse_us.tolist() == [1]
 
 
 def test_edge_that_leans_into_the_next_lane_does_not_fire_it() -> None:

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +128,25 @@ def test_objects_are_counted_on_from_view_to_view() -> None:
 def test_late_is_what_can_not_be_commanded_any_more() -> None:
     asked = pulses_of([(0, 1, 1, 1500, 5), (1, 1, 1, 1499, 5)])
     assert in_time(asked, now_us=1000, lead_us=500).tolist() == [True, False]
+
+
+def test_pulses_are_united_up_to_exactly_the_greatest_length() -> None:
+    asked = pulses_of([(0, 3, 1, 1000, 500), (1, 3, 1, 1400, 600)])
+    assert rows_of(unite(asked, min_pause_us=0, max_pulse_us=1000).pulses) == [(0, 3, 1, 1000, 1000)]
+    assert len(unite(asked, min_pause_us=0, max_pulse_us=999).pulses) == 2
+
+
+def test_a_long_pulse_counts_in_full_for_what_follows_inside_of_it() -> None:
+    asked = pulses_of([(0, 3, 1, 1000, 900), (1, 3, 1, 1100, 100)])
+    united = unite(asked, min_pause_us=0, max_pulse_us=800)
+    assert united.is_merged.tolist() == [False, False]
+
+
+def test_no_command_opens_more_than_16_valves_and_the_first_object_owns_it() -> None:
+    asked = pulses_of([(7, 0, 9, 0, 5), (3, 9, 11, 0, 5)])
+    assert rows_of(unite(asked, min_pause_us=0, max_pulse_us=99).pulses) == [(3, 0, 16, 0, 5), (3, 16, 4, 0, 5)]
+
+
+def test_views_and_counts_belong_together() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        join_views([pulses_of([])], [1, 2])
