@@ -4,9 +4,11 @@ Except for sortloop's own, every way is the script that a person would write: wh
 other, no norms, no pulses; it imports only what it needs, so that its memory is its own. One thread each.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,6 +163,8 @@ WAYS: Final[dict[str, Callable[[Path], Way]]] = {
 def main(name: str, folder: Path) -> None:
     """Serve {"frames": N}: wall and CPU ns of each, and {"frames": 0}: what is found in every frame, and memory."""
     cv2.setNumThreads(1)
+    with suppress(PermissionError):
+        os.nice(-20)
     frames, way = np.load(folder / "frames.npy"), WAYS[name](folder)
     for number in range(WARM_UP):
         way(frames[number % len(frames)])

@@ -1,14 +1,14 @@
 """What the tables of this folder share: rows as text or Markdown, and a process's own memory.
 
->>> sys.stdout.write(table(("way", "ms"), [("plain", "3.1")], markdown=True))
+>>> print(table(("way", "ms"), [("plain", "3.1")], markdown=True), end="")
 | way | ms |
 |---|---|
 | plain | 3.1 |
-37
 """
 
 import os
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -41,9 +41,13 @@ def memory_kib() -> dict[str, int]:
 
 
 def quantiles(values: Sequence[float], shares: Sequence[float] = (0.5, 0.99, 0.999)) -> list[float]:
-    """Return, for each share, the smallest value that at least so many of the values do not exceed."""
+    """Return, for each share, the smallest value that at least so many of the values do not exceed.
+
+    >>> quantiles(range(1, 1001))
+    [500, 990, 999]
+    """
     ordered = sorted(values)
-    return [ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))] for share in shares]
+    return [ordered[max(0, ceil(round(share * len(ordered), 6)) - 1)] for share in shares]
 
 
 def machine_line() -> str:

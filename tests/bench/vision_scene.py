@@ -55,7 +55,7 @@ class FrameSize:
 
 
 WIDE: Final = FrameSize(2048, 512, 300)
-SMALL: Final = FrameSize(1024, 256, 64)
+SMALL: Final = FrameSize(1024, 128, 32)
 
 
 @dataclass(frozen=True, slots=True)

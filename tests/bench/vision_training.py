@@ -12,7 +12,7 @@ from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import Block, join
 from edge_runtime.segment import segment
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate, folded_scores
-from trainer.train.fit import FitSettings, TrainingSet, fit_network
+from trainer.train.fit import FitSettings, TrainingSet, fit_network, use_threads
 from trainer.train.network import CropNetwork
 
 __all__ = ["write_scene"]
@@ -32,6 +32,7 @@ def write_scene(folder: Path, size: FrameSize, *, frames: int, steps: int) -> fl
     Returns:
         The share of these crops that the network gets right.
     """
+    use_threads(1)
     rng = np.random.default_rng(0)
     field = draw_field(rng, size)
     drawn = np.stack([draw_frame(rng, size) for _ in range(frames)])  # (F, H, W, 3)
