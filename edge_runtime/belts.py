@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from firmware_bridge.belt_map import BeltMap
-from firmware_bridge.event_window import unwrap
 
 __all__ = ["Belt", "EncoderBelt", "Passing", "SteadyBelt"]
 
@@ -57,14 +56,16 @@ class EncoderBelt:
 
     Attributes:
         belt: what the controller's stamps tell of it.
-        tick, count: controller tick and encoder count when line 0 passed the camera, modulo 2**32.
+        axis_tick: tick when line 0 passed the camera, by `BeltMap.axis_tick` while its stamp is fresh: a tick on the
+            wire comes again after 2**32, in little more than an hour.
+        count: encoder count then, modulo 2**32; counts come again too, so the belt must not go on for 2**31 of them.
         counts_per_mm: of the encoder.
         tick_hz: ticks a second of the controller.
         spread_us: of single objects, besides what the belt's speed leaves open.
     """
 
     belt: BeltMap
-    tick: int
+    axis_tick: int
     count: int
     counts_per_mm: float
     tick_hz: int
@@ -78,5 +79,6 @@ class EncoderBelt:
                 stamps yet.
         """
         forecast = self.belt.forecast(self.count + round(way_mm * self.counts_per_mm))
-        ticks = unwrap(forecast.tick, self.tick) - self.tick
-        return Passing(ticks / self.tick_hz * _US_PER_S, forecast.error_bound_us + self.spread_us)
+        return Passing(
+            (forecast.axis_tick - self.axis_tick) / self.tick_hz * _US_PER_S, forecast.error_bound_us + self.spread_us
+        )

@@ -7,7 +7,7 @@ from edge_runtime.errors import ConfigError, ModelFolderError, StorageError
 from edge_runtime.model import ModelFolder, check_graphs, load_model_folder
 from edge_runtime.model_gate import GateLimits, forms_of, gate_model
 from edge_runtime.schemas import Machine, Recipe
-from edge_runtime.setup import camera_references, load_machine
+from edge_runtime.setup import camera_references, check_bands, check_classes, load_machine
 from edge_runtime.tuned_record import chosen_form
 
 __all__ = ["check_files"]
@@ -26,26 +26,40 @@ def check_files(
 
     Raises:
         ConfigError: recipe, machine or the references of a camera are wrong; the message has a line for each table that
-            is, of all files. The model waits until they are right.
+            is, of all files. The model waits until they are right. Or recipe, model and references do not go together.
         ModelFolderError: the folder is not whole, or the gate refuses the form in which the model would run.
     """
     faults = () if recipe is None else settings_faults(recipe, Recipe)
     faults += () if machine is None else _machine_faults(machine)
     if faults:
         raise ConfigError("\n".join(faults))
+    chosen = None if recipe is None else load_settings(recipe, Recipe)
     found = {}
     if model is not None:
-        found[str(model)] = _check_model(load_model_folder(model), limits)
-    if recipe is not None:
-        found[str(recipe)] = f"recipe with classes {', '.join(load_settings(recipe, Recipe).class_names)}"
+        folder = load_model_folder(model)
+        if recipe is not None and chosen is not None:
+            check_classes(recipe, chosen, folder)
+        found[str(model)] = _check_model(folder, limits)
+        chosen = chosen or folder.recipe
+    if recipe is not None and chosen is not None:
+        found[str(recipe)] = f"recipe with classes {', '.join(chosen.class_names)}"
     if machine is not None:
-        loaded = load_machine(machine)
-        calibrated = [camera.name for camera in loaded.cameras if camera_references(machine, camera) is not None]
-        found[str(machine)] = (
-            f"machine {loaded.name}, {len(loaded.cameras)} cameras, {len(loaded.lanes)} lanes; "
-            f"calibrated: {', '.join(calibrated) or 'none'}"
-        )
+        found[str(machine)] = _check_machine(machine, chosen)
     return found
+
+
+def _check_machine(path: Path, recipe: Recipe | None) -> str:
+    machine, calibrated = load_machine(path), []
+    for camera in machine.cameras:
+        field = camera_references(path, camera)
+        if field is not None:
+            calibrated.append(camera.name)
+            if recipe is not None:
+                check_bands(field, camera, recipe)
+    return (
+        f"machine {machine.name}, {len(machine.cameras)} cameras, {len(machine.lanes)} lanes; "
+        f"calibrated: {', '.join(calibrated) or 'none'}"
+    )
 
 
 def _machine_faults(path: Path) -> tuple[str, ...]:

@@ -146,8 +146,10 @@ def settings_faults(path: Path, kind: type[msgspec.Struct]) -> tuple[str, ...]:
     try:
         _convert(sound, kind, place)
     except ConfigError as error:
-        is_own = not any(f"key {name} is missing" in str(error) for name in tables.keys() - sound.keys())
-        faults += [str(error)] if is_own else []
+        message, dropped = str(error), tables.keys() - sound.keys()
+        is_of_a_key = "unknown key " in message or ": key " in message  # what keys say together needs all of them
+        if not dropped or (is_of_a_key and not any(f"key {name} is missing" in message for name in dropped)):
+            faults.append(message)
     return tuple(faults)
 
 

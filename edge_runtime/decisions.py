@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec
 
-__all__ = ["CLUSTER", "CUT_OFF", "KIND_NAMES", "OVERSIZE", "Decisions", "Pulses", "decisions_sha256"]
+__all__ = ["CLUSTER", "CUT_OFF", "KIND_NAMES", "OVERSIZE", "Decisions", "Pulses", "decisions_sha256", "pulses_of"]
 
 # Class ids of objects that are never classified.
 OVERSIZE: Final = -1  # larger than the window, or longer than the recipe or the camera allows
@@ -27,8 +27,9 @@ KIND_NAMES: Final = {OVERSIZE: "oversize", CLUSTER: "cluster", CUT_OFF: "cut_off
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """Decisions about N objects of one camera, ordered by last row, then column.
+    """Decisions about N objects of one camera, step by step of the scene, each by last row, then column.
 
+    Parts of a component that touches the next step come with that step, so a part may end above an object before it.
     An object's id is (camera, line, column): it does not depend on how the stream was cut.
 
     Attributes:
@@ -124,6 +125,12 @@ class Pulses:
 
     def __len__(self) -> int:
         return int(self.objects.size)
+
+
+def pulses_of(rows: Sequence[Sequence[int]]) -> Pulses:
+    """Return pulses from rows of object, first valve, number of valves, opening time and length, in microseconds."""
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    return Pulses(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), table[:, 3], table[:, 4])
 
 
 def decisions_sha256(parts: Iterable[tuple[Decisions, Pulses]], class_names: Sequence[str]) -> str:

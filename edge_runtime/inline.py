@@ -43,6 +43,9 @@ class InlineSorter:
     def sort_block(self, block: Block) -> Sorted:
         """Sort the next lines of an endless scene; objects of a step that is not yet complete wait for it.
 
+        After an error nothing has changed, but the refused lines will not come again: `finish` sorts what is left of
+        the scene before them, and the next block begins a new one, wherever it starts.
+
         Raises:
             ConfigError: the recipe takes each picture as one object: an endless scene is none.
             FrameError: lines are missing before the block, the width changed, or the camera has or was calibrated for

@@ -3,6 +3,8 @@
 The scene is looked at in steps that begin at multiples of `step_lines`, each with enough lines before it that every
 object is seen whole. An object belongs to the step in which its last row, with the rows of context that its mask needs,
 is complete. The steps do not depend on where the blocks begin and end: so any block height gives the same objects.
+What lies in the hole of an object belongs to it, but where its own step ends before the object does: then it is decided
+by itself, and the object around it later.
 Each line is copied once when it comes, corrected; those that the next block needs a second time. Pure: who keeps the
 lines between blocks passes them in.
 
@@ -131,7 +133,7 @@ class LineScan:
         step = self.step_lines
         first, end = new_from // step, lines.end_line // step
         views = [self._view(lines, index * step, (index + 1) * step - self.guard_px) for index in range(first, end)]
-        if is_last:
+        if is_last and len(lines):
             views.append(self._view(lines, end * step, lines.end_line))
         return views
 

@@ -53,7 +53,7 @@ class RealtimeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         is_memory_locked: what was touched once is never paged out.
     """
 
-    core: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    core: Annotated[int, msgspec.Meta(ge=0, le=4095)] | None = None
     priority: Annotated[int, msgspec.Meta(ge=0, le=99)] = 0
     is_memory_locked: bool = True
 

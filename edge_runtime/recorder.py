@@ -68,7 +68,8 @@ class RecorderCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seen: objects shown.
         taken: records handed to the spool, by failure.
         passed_over: objects not recorded, by reason: right, no_truth, unnamed (a truth without a label), oversize,
-            quota (enough of this class and lot), repeated (already in the spool), storage (the spool refused).
+            cluster and cut_off (they have no class), quota (enough of this class and lot), repeated (already in the
+            spool), storage (the spool refused).
     """
 
     seen: int

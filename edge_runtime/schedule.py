@@ -5,14 +5,31 @@
 [(0, 1)]
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.belts import Belt, SteadyBelt
-from edge_runtime.decisions import Decisions, Pulses
+from edge_runtime.decisions import Decisions, Pulses, pulses_of
 from edge_runtime.schemas import Camera, Lane, Machine
+from firmware_bridge.errors import BeltError
 
-__all__ = ["lanes_of", "line_time_us", "schedule"]
+__all__ = ["Scheduled", "lanes_of", "line_time_us", "schedule", "schedule_on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What is asked of the valves.
+
+    Attributes:
+        pulses: one or more an ejected object over a lane.
+        untold: ejected objects, as indices into the decisions, of which the belt cannot tell when they pass, or that
+            have passed: they are not fired, and counted.
+    """
+
+    pulses: Pulses
+    untold: tuple[int, ...] = ()
 
 
 def line_time_us(machine: Machine, camera: Camera) -> float:
@@ -42,44 +59,49 @@ def lanes_of(boxes_px: NDArray[np.int64], machine: Machine, camera: Camera) -> l
     return result
 
 
-def schedule(decisions: Decisions, machine: Machine, camera: Camera, belt: Belt | None = None) -> Pulses:
-    """Return the pulses for the ejected objects.
+def schedule(decisions: Decisions, machine: Machine, camera: Camera) -> Pulses:
+    """Return the pulses for the ejected objects at the machine's steady speed; see `schedule_on`."""
+    return schedule_on(SteadyBelt(machine.belt_mm_s, machine.timing_spread_us), decisions, machine, camera).pulses
+
+
+def schedule_on(belt: Belt, decisions: Decisions, machine: Machine, camera: Camera) -> Scheduled:
+    """Return the pulses for the ejected objects, and the objects of which the belt cannot tell when they come.
 
     Args:
+        belt: what carries the objects.
         decisions: of this camera.
-        machine: belt, lanes, margins.
+        machine: lanes, margins.
         camera: scale and way to the valves.
-        belt: what carries the objects; None for the machine's steady speed.
 
     Returns:
         Pulses that open `pulse_margin_mm` before an object's first row reaches the valves, earlier by what the belt
         leaves open and by the valve's own delay, and last until the margin after its last row, later by what is open
         then. An object over no lane gets no pulse. One pulse serves lanes whose valves have consecutive numbers and
         equal delays; others get a pulse each.
-
-    Raises:
-        BeltError: the belt cannot tell when an ejected object passes.
     """
-    carrier = belt or SteadyBelt(machine.belt_mm_s, machine.timing_spread_us)
     ejected = np.flatnonzero(decisions.is_eject)
     boxes = decisions.boxes_px[ejected]
     rows: list[tuple[int, int, int, int, int]] = []
+    untold: list[int] = []
     for owner, box, (first, count) in zip(
         ejected.tolist(), boxes.tolist(), lanes_of(boxes, machine, camera), strict=True
     ):
         if count == 0:
             continue
         begin_mm = box[1] * camera.pixel_mm + camera.to_valves_mm - machine.pulse_margin_mm
-        arrives = carrier.passing(begin_mm)
-        leaves = carrier.passing(begin_mm + box[3] * camera.pixel_mm + 2 * machine.pulse_margin_mm)
+        try:
+            arrives = belt.passing(begin_mm)
+            leaves = belt.passing(begin_mm + box[3] * camera.pixel_mm + 2 * machine.pulse_margin_mm)
+        except BeltError:
+            untold.append(owner)
+            continue
         open_us = arrives.at_us - arrives.spread_us
         pulse_us = max(1, round(leaves.at_us + leaves.spread_us - open_us))
         rows += [
             (owner, run[0].valve, len(run), round(open_us - run[0].delay_us), pulse_us)
             for run in _valve_runs(machine.lanes[first : first + count])
         ]
-    table = np.array(rows, np.int64).reshape(-1, 5)
-    return Pulses(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), table[:, 3], table[:, 4])
+    return Scheduled(pulses_of(rows), tuple(untold))
 
 
 def _valve_runs(lanes: tuple[Lane, ...]) -> list[list[Lane]]:

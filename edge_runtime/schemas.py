@@ -40,6 +40,7 @@ CARD_SCHEMA_VERSION: Final = 1
 Action = Literal["accept", "eject"]
 Ratio = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Cost = Annotated[float, msgspec.Meta(ge=0.0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 FileName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]  # its references are a file
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -62,9 +63,9 @@ class ClassRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     action: Action = "accept"
     min_score: Ratio = 0.0
-    sensitivity: Positive = 1.0
-    accept_cost: NotNegative | None = None
-    eject_cost: NotNegative | None = None
+    sensitivity: Annotated[float, msgspec.Meta(ge=0.001, le=1000.0)] = 1.0
+    accept_cost: Cost | None = None
+    eject_cost: Cost | None = None
 
     def __post_init__(self) -> None:
         """Check what no single key can tell.
@@ -131,9 +132,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"c
         """Check what no single key can tell.
 
         Raises:
-            ValueError: costs are given for some classes alone, no length lies between the limits, or the background
-                colour has other bands than the crops.
+            ValueError: there is no class or two of one name, costs are given for some classes alone, no length lies
+                between the limits, or the segmentation's channel does not go with the bands of the crops.
         """
+        if not self.classes or len(set(self.class_names)) < len(self.classes):
+            raise ValueError(
+                f"classes {', '.join(self.class_names) or 'none'}: give at least one, each a name of its own"
+            )
+        if self.segment.channel == "chroma" and self.crop.channels == 1:
+            raise ValueError('segment.channel = "chroma" needs colour, the crops have 1 band')
         without = [rule.name for rule in self.classes if rule.accept_cost is None]
         if without and len(without) < len(self.classes):
             raise ValueError(f"classes {', '.join(without)} have no costs, others have: give them to all or to none")
@@ -147,7 +154,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"c
     @property
     def has_costs(self) -> bool:
         """Whether actions are chosen by cost."""
-        return bool(self.classes) and self.classes[0].accept_cost is not None
+        return self.classes[0].accept_cost is not None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -201,7 +208,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
         timing_spread_us: how much earlier or later than the belt's speed says single objects arrive; the jet lasts
             longer by that on both sides.
         min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one.
-        max_pulse_us: the controller closes a valve after that; pulses become one only as long as they stay below.
+        max_pulse_us: the controller closes a valve after that, so no pulse is longer.
         min_lead_ms: a command that reaches the controller later than this before its time is late; for the live shell,
             which is not built yet.
         port: serial port of the ejector controller, empty for none; for the live shell, which is not built yet.
@@ -216,8 +223,8 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     belt_mm_s: Positive = 2000.0
     pulse_margin_mm: NotNegative = 0.5
     timing_spread_us: NotNegative = 0.0
-    min_pause_us: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 500
-    max_pulse_us: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 20_000
+    min_pause_us: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 500
+    max_pulse_us: Annotated[int, msgspec.Meta(ge=50, le=65_535)] = 20_000
     min_lead_ms: NotNegative = 8.0
     port: str = ""
     baud: Literal[115200, 230400, 460800, 921600, 1500000, 3000000] = 921600

@@ -1,5 +1,6 @@
 """Files to a ready sorter: model folder, recipe and machine joined and checked. What every command does first."""
 
+import math
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from edge_runtime.pipeline import Sorter
 from edge_runtime.providers import open_scorer
 from edge_runtime.realtime import LinuxSystem
 from edge_runtime.residual import Origin
-from edge_runtime.schemas import Camera, Machine, Recipe
+from edge_runtime.schemas import Camera, Lane, Machine, Recipe
 from edge_runtime.scorer import ModelForm, Scorer
 from edge_runtime.storage import sha256_hex
 from edge_runtime.tuned_record import chosen_form
@@ -28,6 +29,8 @@ __all__ = [
     "OpenModel",
     "Setup",
     "camera_references",
+    "check_bands",
+    "check_classes",
     "load_machine",
     "open_model",
     "open_sorter",
@@ -96,7 +99,8 @@ def open_sorter(
         ModelFolderError: the folder is not whole, its graph is not one that the machine may run, or its golden crops
             get other scores here.
         ConfigError: recipe, machine, an override or the camera's references are wrong, the recipe names other classes
-            or crops than the model, or the machine has no such camera.
+            or crops than the model, the references have other bands, or the machine has no such camera.
+        StorageError: the references cannot be read.
 
     Note:
         References of the camera are those in `calibration` beside the machine file, where there are any. Memory that is
@@ -108,19 +112,32 @@ def open_sorter(
     folder = opened.folder
     path = recipe or model / RECIPE_FILE
     chosen = load_settings(path, Recipe, overrides)
-    if chosen.class_names != folder.card.classes or chosen.crop != folder.card.crop:
-        raise ConfigError(f"{path} names other classes or another crop shape than model {folder.card.model_id[:12]}")
+    check_classes(path, chosen, folder)
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
     view = _view(where, camera)
     field = None if machine is None else camera_references(machine, view)
+    if field is not None:
+        check_bands(field, view, chosen)
     return Setup(folder, make_sorter(folder, opened.scorer, view, chosen, field), where, opened.form)
+
+
+def check_classes(path: Path, recipe: Recipe, folder: ModelFolder) -> None:
+    """Prove that a recipe goes with a model.
+
+    Raises:
+        ConfigError: it names other classes, or another shape of crops.
+    """
+    card = folder.card
+    if recipe.class_names != card.classes or recipe.crop != card.crop:
+        raise ConfigError(f"{path} names other classes or another crop shape than model {card.model_id[:12]}")
 
 
 def load_machine(path: Path) -> Machine:
     """Read a machine file.
 
     Raises:
-        ConfigError: a key is wrong, there is no camera or no lane, two cameras share a name, or a lane has no width.
+        ConfigError: a key is wrong, there is no camera or no lane, two cameras share a name or two lanes a valve, a
+            lane has no width or begins before its neighbour ends, or a pulse may not be longer than the least pause.
     """
     machine = load_settings(path, Machine)
     if not machine.cameras or not machine.lanes:
@@ -128,12 +145,30 @@ def load_machine(path: Path) -> Machine:
     names = [camera.name for camera in machine.cameras]
     if len(set(names)) < len(names):
         raise ConfigError(f"{path}: cameras are called {', '.join(names)}: give each a name of its own")
-    for number, lane in enumerate(machine.lanes):
+    _check_lanes(path, machine.lanes)
+    if machine.min_pause_us >= machine.max_pulse_us:
+        raise ConfigError(
+            f"{path}: min_pause_us {machine.min_pause_us} leaves no time of {machine.max_pulse_us} to blow"
+        )
+    return machine
+
+
+def _check_lanes(path: Path, lanes: tuple[Lane, ...]) -> None:
+    end_mm, valves = -math.inf, set[int]()
+    for number, lane in enumerate(lanes):
         if lane.from_mm >= lane.to_mm:
             raise ConfigError(
                 f"{path}: lane[{number}] goes from {lane.from_mm} to {lane.to_mm} mm: it would never fire"
             )
-    return machine
+        if lane.from_mm < end_mm:
+            raise ConfigError(
+                f"{path}: lane[{number}] begins at {lane.from_mm} mm, the one before it ends at {end_mm}: "
+                "give lanes in order, side by side"
+            )
+        if lane.valve in valves:
+            raise ConfigError(f"{path}: lane[{number}] has valve {lane.valve}, as one before: each valve has one lane")
+        end_mm = lane.to_mm
+        valves.add(lane.valve)
 
 
 def _view(machine: Machine, name: str | None) -> Camera:
@@ -149,6 +184,7 @@ def camera_references(machine: Path, camera: Camera) -> FlatField | None:
 
     Raises:
         ConfigError: they are damaged, or were made for another width.
+        StorageError: they cannot be read.
     """
     path = flat_field_path(machine.parent / CALIBRATION_FOLDER, camera.name)
     if not path.exists():
@@ -158,6 +194,19 @@ def camera_references(machine: Path, camera: Camera) -> FlatField | None:
     if columns != camera.width_px:
         raise ConfigError(f"{path} was calibrated for {columns} columns, camera {camera.name} has {camera.width_px}")
     return field
+
+
+def check_bands(field: FlatField, camera: Camera, recipe: Recipe) -> None:
+    """Prove that references have as many bands as a recipe's crops.
+
+    Raises:
+        ConfigError: they have others.
+    """
+    bands = field.dark.shape[2]
+    if bands != recipe.crop.channels:
+        raise ConfigError(
+            f"camera {camera.name} was calibrated with {bands} bands, the recipe's crops have {recipe.crop.channels}"
+        )
 
 
 def origin_of(setup: Setup, lot: str) -> Origin:

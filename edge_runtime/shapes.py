@@ -12,6 +12,7 @@ block it came in; from them on only square roots and divisions follow, which eve
 """
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from edge_runtime.segment import Objects
 
 __all__ = ["Shapes", "measure_shapes"]
+
+_ROUND: Final = 1e-10  # moments that differ by less of their sum differ by rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,15 @@ def _axes(
     wide = both(xx, xx, 2) / mass - mid_x * mid_x
     high = both(yy, yy, 2) / mass - mid_y * mid_y
     lean = both(xy, xy, 2) / (2 * mass) - mid_x * mid_y
-    return np.stack((mid_x, mid_y), axis=1), _longer_axis(wide - high, 2 * lean)
+    return np.stack((mid_x, mid_y), axis=1), _longer_axis(wide - high, 2 * lean, wide + high)
 
 
-def _longer_axis(difference: NDArray[np.float64], lean: NDArray[np.float64]) -> NDArray[np.float64]:
+def _longer_axis(
+    difference: NDArray[np.float64], lean: NDArray[np.float64], spread: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return (N, 2) unit vectors at half the angle whose tangent is lean / difference; x where both are nothing."""
     length = np.hypot(difference, lean)
-    is_round = length < 1e-9
+    is_round = length <= _ROUND * spread
     cosine = np.where(is_round, 1.0, difference / np.where(is_round, 1.0, length))  # of twice the angle
     half_cosine = np.sqrt(np.maximum(0.0, (1 + cosine) / 2))
     half_sine = np.sqrt(np.maximum(0.0, (1 - cosine) / 2)) * np.where(lean < 0, -1.0, 1.0)

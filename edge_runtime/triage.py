@@ -10,6 +10,8 @@
 [0, -1]
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,9 @@ __all__ = ["is_cut_off", "is_dust", "solidities", "triage", "unclassified_ejects
 
 
 def is_dust(shapes: Shapes, recipe: Recipe, camera: Camera) -> NDArray[np.bool_]:
-    """Return, (N,) bool, which objects are shorter than the recipe's least length."""
+    """Return, (N,) bool, which objects are shorter than the recipe's least length; a whole picture never is."""
+    if recipe.segment.mask == "full":
+        return np.zeros(len(shapes), np.bool_)
     return np.asarray(shapes.lengths_px * camera.pixel_mm < recipe.min_length_mm, np.bool_)
 
 
@@ -40,7 +44,7 @@ def triage(objects: Objects, shapes: Shapes, recipe: Recipe, camera: Camera, *, 
 
     Returns:
         (N,) int64: OVERSIZE, else CUT_OFF, else CLUSTER, else 0 for an object to classify. A picture that is one object
-        as a whole can only be oversize.
+        as a whole can only be larger than the window.
     """
     kinds = np.zeros(len(objects), np.int64)
     oversize = is_oversize(objects, recipe.crop)
@@ -64,10 +68,24 @@ def unclassified_ejects(kinds: NDArray[np.int64], recipe: Recipe) -> NDArray[np.
 
 
 def solidities(objects: Objects) -> NDArray[np.float64]:
-    """Return (N,) the share of its convex hull that each outline encloses; 1 for lines and points."""
-    hulls = np.array([cv2.contourArea(cv2.convexHull(contour)) for contour in objects.contours], np.float64)
-    areas = np.array([cv2.contourArea(contour) for contour in objects.contours], np.float64)
-    return np.asarray(np.divide(areas, hulls, out=np.ones_like(areas), where=hulls > 0), np.float64)
+    """Return (N,) the share of its convex hull that each filled outline covers, 0..1.
+
+    Note:
+        Outline and hull go through the middles of pixels, so half a pixel is added around both; and since a slanted
+        edge is a staircase, half a pixel along one side is forgiven. A straight thing is solid however thin it is.
+    """
+    hulls = [np.asarray(cv2.convexHull(contour), np.int32) for contour in objects.contours]
+    areas, hull_areas = _areas(objects.contours), _areas(hulls)
+    return np.asarray(np.minimum(1.0, (areas + _lengths(hulls) / 4) / hull_areas), np.float64)
+
+
+def _areas(outlines: Sequence[NDArray[np.int32]]) -> NDArray[np.float64]:
+    inside = np.array([cv2.contourArea(outline) for outline in outlines], np.float64)
+    return np.asarray(inside + _lengths(outlines) / 2 + 1, np.float64)
+
+
+def _lengths(outlines: Sequence[NDArray[np.int32]]) -> NDArray[np.float64]:
+    return np.array([cv2.arcLength(outline, closed=True) for outline in outlines], np.float64)
 
 
 def is_cut_off(objects: Objects, *, is_frame: bool) -> NDArray[np.bool_]:

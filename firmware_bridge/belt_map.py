@@ -13,7 +13,7 @@ Pure; ticks and counts are u32 on the wire and not wrapped here.
 >>> round(belt.speed.counts_per_s)
 5000
 >>> belt.forecast(5000 + 1000)  # 0.2 s ahead
-BeltForecast(tick=1200000, error_bound_us=1414.0)
+BeltForecast(tick=1200000, error_bound_us=1414.0, axis_tick=1200000)
 """
 
 import math
@@ -52,10 +52,12 @@ class BeltForecast(msgspec.Struct, frozen=True):
     Attributes:
         tick: best estimate, modulo 2**32 as an EjectEvent takes it.
         error_bound_us: the true moment is not farther away, as long as the declared acceleration is kept.
+        axis_tick: the tick counted on without end, see `BeltMap.axis_tick`.
     """
 
     tick: int
     error_bound_us: float
+    axis_tick: int
 
 
 class BeltMap:
@@ -102,6 +104,11 @@ class BeltMap:
             self._speed = self._judge_speed()
         return self._speed
 
+    def axis_tick(self, tick_u32: int) -> int:
+        """Return a tick counted on without end, taken nearest to the latest stamp; as it is before the first one."""
+        tick_u32 &= _U32
+        return tick_u32 if self._latest is None else unwrap(tick_u32, self._latest[0])
+
     def forecast(self, count_u32: int) -> BeltForecast:
         """Return when the encoder reaches a count, taken nearest to the latest one.
 
@@ -131,7 +138,8 @@ class BeltMap:
         early = likely - soonest_s * self._tick_hz
         late = latest_s * self._tick_hz + 1 - likely
         bound_ticks = math.ceil(max(early, late, 0.0))
-        return BeltForecast((latest_tick + likely) & _U32, bound_ticks * _US / self._tick_hz)
+        axis_tick = latest_tick + likely
+        return BeltForecast(axis_tick & _U32, bound_ticks * _US / self._tick_hz, axis_tick)
 
     def _judge_speed(self) -> BeltSpeed:
         # Both moments lie somewhere within their ticks: between neighbouring ones there may be no time at all.

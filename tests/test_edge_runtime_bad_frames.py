@@ -87,7 +87,9 @@ def test_wrong_frame_is_an_error_and_the_next_good_one_is_sorted(
 def test_frame_without_lines_is_an_error_and_a_block_without_lines_is_none() -> None:
     with pytest.raises(FrameError, match="no lines"):
         make_inline().sort_frame(GOOD[:0])
-    assert len(make_inline().sort_block(Block(0, GOOD[:0])).decisions) == 0
+    inline = make_inline()
+    assert len(inline.sort_block(Block(0, GOOD[:0])).decisions) == 0
+    assert len(inline.finish().decisions) == 0
 
 
 def test_block_of_another_width_is_an_error_and_the_scene_goes_on() -> None:
@@ -97,6 +99,19 @@ def test_block_of_another_width_is_an_error_and_the_scene_goes_on() -> None:
         inline.sort_block(Block(len(GOOD), GOOD[:, : WIDTH // 2]))
     inline.sort_block(Block(len(GOOD), np.zeros((20, WIDTH, 3), np.uint8)))
     assert len(inline.finish().decisions) == 3
+
+
+def test_after_lines_that_are_lost_a_new_scene_begins_where_the_next_block_does() -> None:
+    """A camera does not send refused lines again."""
+    inline = make_inline()
+    inline.sort_block(Block(0, GOOD))
+    with pytest.raises(EdgeError):
+        inline.sort_block(Block(len(GOOD), GOOD.astype(np.uint16)))
+    assert len(inline.finish().decisions) == 3
+    inline.sort_block(Block(2 * len(GOOD), GOOD))
+    after = inline.finish().decisions
+    assert len(after) == 3
+    assert after.lines.min() > 2 * len(GOOD)
 
 
 @pytest.mark.parametrize("is_readonly", [False, True])

@@ -40,11 +40,11 @@ POSITIVE = st.floats(0.0, 1e9, exclude_min=True)
 RULES = st.builds(ClassRule, NAMES, st.sampled_from(["accept", "eject"]), RATIOS)
 RECIPES = st.builds(
     Recipe,
-    st.lists(RULES, max_size=4).map(tuple),
+    st.lists(RULES, min_size=1, max_size=4, unique_by=lambda rule: rule.name).map(tuple),
     name=NAMES,
     oversize=st.sampled_from(["accept", "eject"]),
     segment=segment_settings(),
-    crop=st.builds(CropSpec, st.integers(8, 512), st.integers(1, 64), st.integers(1, 32)),
+    crop=st.builds(CropSpec, st.integers(8, 512), st.integers(1, 64), st.integers(2, 32)),
     residual=st.builds(ResidualPolicy, RATIOS, st.integers(1, 2**62)),
 )
 CAMERAS = st.builds(
@@ -185,6 +185,12 @@ def test_every_table_that_is_wrong_is_told_at_once(write: Write) -> None:
         "line 13: key segment.threshold = 256: Expected `int` <= 255",
         "line 2: unknown key colour",
     ]
+
+
+def test_a_wrong_table_is_not_blamed_for_what_it_would_have_said_with_others(write: Write) -> None:
+    wrong = RECIPE + 'channel = "background"\nbackground = [20]\n[crop]\nside_px = 4\nchannels = 1\n'
+    path = write(wrong)
+    assert settings_faults(path, Recipe) == (f"{path}, line 17: key crop.side_px = 4: Expected `int` >= 8",)
 
 
 def test_a_right_file_has_no_faults(write: Write) -> None:

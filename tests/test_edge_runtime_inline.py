@@ -142,12 +142,14 @@ def test_margin_never_takes_pixels_of_an_oversize_neighbour() -> None:
     assert set(np.unique(decisions.pixels[0][..., 0]).tolist()) == {0, 200}
 
 
-def test_thing_inside_a_ring_belongs_to_it_wherever_the_stream_is_cut() -> None:
+@pytest.mark.parametrize(("top", "count"), [(30, 1), (80, 1), (100, 2), (126, 1)])
+def test_thing_inside_a_ring_belongs_to_it_unless_its_step_ends_before_the_ring_does(top: int, count: int) -> None:
+    """However the stream is cut: steps begin at multiples of 128 lines."""
     scene = np.zeros((300, 40, 3), np.uint8)
-    draw_shape(scene, ("ring", 2, 30, 34, 30, 200))
-    draw_shape(scene, ("box", 15, 40, 8, 8, 220))
+    draw_shape(scene, ("ring", 2, top, 34, 30, 200))
+    draw_shape(scene, ("box", 15, top + 10, 8, 8, 220))
     for heights in ([300], [50], [52], [1]):
-        assert len(merged(sort_blocks(scene, heights, SegmentSettings(blur_px=1)))) == 1
+        assert len(merged(sort_blocks(scene, heights, SegmentSettings(blur_px=1)))) == count
 
 
 def test_lines_count_on_from_frame_to_frame() -> None:

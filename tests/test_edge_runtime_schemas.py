@@ -164,6 +164,13 @@ def test_class_names_are_in_the_order_of_the_rules() -> None:
             {"class": [{"name": "a", "accept_cost": 0.0, "eject_cost": 1.0}, {"name": "b"}]},
             "classes b have no costs, others have",
         ),
+        ({"class": []}, "classes none: give at least one"),
+        ({"class": [{"name": "a"}, {"name": "a"}]}, "classes a, a: give at least one, each a name of its own"),
+        (
+            {"class": [{"name": "a"}], "segment": {"channel": "chroma"}, "crop": {"channels": 1}},
+            '"chroma" needs colour, the crops have 1 band',
+        ),
+        ({"class": [{"name": "a", "sensitivity": 1e39}]}, "sensitivity = 1e[+]39: Expected `float` <= 1000.0"),
         ({"class": [{"name": "a"}], "min_length_mm": 3.0, "max_length_mm": 3.0}, "leaves nothing above 3.0"),
         (
             {"class": [{"name": "a"}], "segment": {"channel": "background", "background": [1, 2]}},
@@ -178,8 +185,4 @@ def test_keys_that_contradict_each_other_are_refused(tables: dict[str, object], 
 
 def test_recipe_knows_whether_it_has_costs() -> None:
     priced = ClassRule("a", accept_cost=0.0, eject_cost=1.0)
-    assert (Recipe((priced,)).has_costs, Recipe((ClassRule("a"),)).has_costs, Recipe(()).has_costs) == (
-        True,
-        False,
-        False,
-    )
+    assert (Recipe((priced,)).has_costs, Recipe((ClassRule("a"),)).has_costs) == (True, False)

@@ -59,6 +59,12 @@ def test_recipe_for_another_model_is_refused(tiny_model_folder: Path, tmp_path: 
         (Machine("mill", (), (Lane(0, 0.0, 5.0),)), "at least one"),
         (Machine("mill", (Camera(),), ()), "at least one"),
         (Machine("mill", (Camera("a"), Camera("a")), (Lane(0, 0.0, 5.0),)), "cameras are called a, a"),
+        (Machine("mill", (Camera(),), (Lane(0, 0.0, 5.0), Lane(1, 4.9, 9.0))), r"lane\[1\] begins at 4.9 mm"),
+        (Machine("mill", (Camera(),), (Lane(3, 0.0, 5.0), Lane(3, 5.0, 9.0))), r"lane\[1\] has valve 3, as one before"),
+        (
+            Machine("mill", (Camera(),), (Lane(3, 0.0, 5.0),), min_pause_us=500, max_pulse_us=500),
+            "min_pause_us 500 leaves no time of 500",
+        ),
         (Machine("mill", (Camera(),), (Lane(0, 0.0, 5.0), Lane(1, 9.0, 9.0))), r"lane\[1\] goes from 9.0 to 9.0 mm"),
     ],
 )
@@ -128,6 +134,25 @@ def test_check_tells_of_all_references_that_do_not_fit(tmp_path: Path) -> None:
     front, side = str(error.value).splitlines()
     assert "calibrated for 99 columns, camera front has 100" in front
     assert "side.npz is no flat field" in side
+
+
+def test_references_of_other_bands_than_the_crops_are_refused(tiny_model_folder: Path, tmp_path: Path) -> None:
+    machine = write(tmp_path / "machine.toml", desk_machine(100))
+    (tmp_path / "calibration").mkdir()
+    grey = FlatField(np.zeros((1, 100, 1), np.uint8), np.ones((1, 100, 1), np.float32))
+    save_flat_field(tmp_path / "calibration" / "top.npz", grey)
+    for refuse in (
+        lambda: open_sorter(tiny_model_folder, machine=machine),
+        lambda: check_files(tiny_model_folder, None, machine),
+    ):
+        with pytest.raises(ConfigError, match="camera top was calibrated with 1 bands, the recipe's crops have 3"):
+            refuse()
+
+
+def test_check_tells_of_a_recipe_for_another_model(tiny_model_folder: Path, tmp_path: Path) -> None:
+    recipe = write(tmp_path / "recipe.toml", Recipe(TINY_RECIPE.classes[::-1], crop=TINY_RECIPE.crop))
+    with pytest.raises(ConfigError, match="names other classes"):
+        check_files(tiny_model_folder, recipe, None)
 
 
 def test_a_view_is_taken_by_its_name(tiny_model_folder: Path, tmp_path: Path) -> None:

@@ -130,6 +130,14 @@ def test_solidity_is_a_share_and_lines_are_solid(scene: NDArray[np.uint8], chose
     assert (shares[thin] == 1).all()
 
 
+@pytest.mark.parametrize("thickness", [1, 2, 4, 6])
+@pytest.mark.parametrize("end", [(80, 30), (80, 80), (80, 12), (30, 80), (80, 50)])
+def test_a_straight_thing_is_solid_at_any_angle(thickness: int, end: tuple[int, int]) -> None:
+    frame = np.zeros((100, 120, 3), np.uint8)
+    cv2.line(frame, (10, 10), end, (200, 200, 200), thickness)
+    assert solidities(segment(frame, PLAIN)).min() > 0.85
+
+
 def test_oversize_comes_before_cut_off_and_that_before_cluster() -> None:
     frame = np.zeros((100, 120, 3), np.uint8)
     frame[50:70, 0:20] = 200
@@ -146,6 +154,8 @@ def test_a_whole_picture_can_only_be_oversize() -> None:
     recipe = Recipe(CLASSES, segment=chosen, crop=CropSpec(side_px=64), cut_off="eject", max_length_mm=0.1)
     objects = segment(np.zeros((60, 60, 3), np.uint8), chosen)
     assert kinds_of(objects, recipe) == [0]
+    dusty = Recipe(CLASSES, segment=chosen, crop=CropSpec(side_px=64), min_length_mm=50.0)
+    assert not is_dust(measure_shapes(objects), dusty, CAMERA).any()
 
 
 @pytest.mark.parametrize("oversize", ["accept", "eject"])

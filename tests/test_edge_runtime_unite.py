@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.decisions import Pulses
+from edge_runtime.decisions import Pulses, pulses_of
 from edge_runtime.unite import in_time, join_views, unite
+from firmware_bridge.pulse_recorder import PulseRecorder
+from firmware_bridge.valve_bank import ScheduledEvent, ValveBank
 
 Row = tuple[int, int, int, int, int]
 
@@ -16,11 +18,6 @@ ROWS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 20), st.integers(1, 16), st.integers(0, 500), st.integers(1, 300)),
     max_size=15,
 )
-
-
-def pulses_of(rows: list[Row]) -> Pulses:
-    table = np.array(rows, np.int64).reshape(-1, 5)
-    return Pulses(table[:, 0], table[:, 1].astype(np.int32), table[:, 2].astype(np.int32), table[:, 3], table[:, 4])
 
 
 def rows_of(pulses: Pulses) -> list[Row]:
@@ -41,19 +38,35 @@ def openers(rows: list[Row]) -> set[tuple[int, int]]:
     return {(valve, opens) for _, first, count, opens, _ in rows for valve in range(first, first + count)}
 
 
-@given(ROWS, st.integers(0, 80), st.integers(1, 900))
-def test_a_valve_is_open_when_asked_and_else_only_over_short_pauses(
+@given(ROWS, st.integers(1, 80), st.integers(81, 900))
+def test_a_valve_is_open_when_asked_but_for_cut_pulses_and_else_only_over_short_pauses(
     rows: list[Row], min_pause_us: int, max_pulse_us: int
 ) -> None:
-    asked = pulses_of(rows)
-    told = unite(asked, min_pause_us=min_pause_us, max_pulse_us=max_pulse_us).pulses
-    wanted, given_ = open_times(asked), open_times(told)
-    assert wanted.keys() == given_.keys()
-    for valve, times in wanted.items():
-        assert times <= given_[valve]
-        for moment in given_[valve] - times:
-            before, after = max(t for t in times if t < moment), min(t for t in times if t > moment)
+    united = unite(pulses_of(rows), min_pause_us=min_pause_us, max_pulse_us=max_pulse_us)
+    given_ = open_times(united.pulses)
+    for (_, first, count, opens, length), is_cut in zip(rows, united.is_cut.tolist(), strict=True):
+        asked = set(range(opens, opens + length))
+        assert is_cut == any(not asked <= given_.get(valve, set()) for valve in range(first, first + count))
+    wanted = open_times(pulses_of(rows))
+    for valve, times in given_.items():
+        for moment in times - wanted[valve]:
+            before, after = max(t for t in wanted[valve] if t < moment), min(t for t in wanted[valve] if t > moment)
             assert after - before - 1 < min_pause_us
+
+
+@given(ROWS, st.integers(1, 80), st.integers(81, 900))
+def test_the_controller_fires_what_it_is_told_and_cuts_nothing(
+    rows: list[Row], min_pause_us: int, max_pulse_us: int
+) -> None:
+    told = rows_of(unite(pulses_of(rows), min_pause_us=min_pause_us, max_pulse_us=max_pulse_us).pulses)
+    recorder = PulseRecorder()
+    bank = ValveBank(40, recorder)
+    bank.min_off_ticks, bank.max_pulse_ticks = min_pause_us, max_pulse_us
+    for evid, (_, first, count, opens, length) in enumerate(told):
+        bank.schedule(ScheduledEvent(opens, evid, first, (1 << count) - 1, length))
+    assert bank.run_until(100_000) == []  # nothing that is not normal
+    fired = {(pulse.first_valve, pulse.valve_count, pulse.open_tick, pulse.close_tick) for pulse in recorder.take()}
+    assert fired == {(first, count, opens, opens + length) for _, first, count, opens, length in told}
 
 
 @given(ROWS)
@@ -69,18 +82,17 @@ def test_without_a_limit_openings_of_a_valve_are_apart_by_the_pause(rows: list[R
 
 
 @given(ROWS, st.integers(1, 900))
-def test_no_pulse_is_made_longer_than_the_greatest(rows: list[Row], max_pulse_us: int) -> None:
+def test_no_pulse_is_longer_than_the_greatest(rows: list[Row], max_pulse_us: int) -> None:
     told = unite(pulses_of(rows), min_pause_us=30, max_pulse_us=max_pulse_us).pulses
-    longest_asked = max([0, *(row[4] for row in rows)])
-    assert all(length <= max(max_pulse_us, longest_asked) for *_, length in rows_of(told))
+    assert all(0 < length <= max_pulse_us for *_, length in rows_of(told))
     assert all(1 <= count <= 16 for _, _, count, _, _ in rows_of(told))
 
 
-@given(ROWS, st.data())
-def test_order_of_asking_does_not_matter(rows: list[Row], data: st.DataObject) -> None:
+@given(ROWS, st.integers(31, 900), st.data())
+def test_order_of_asking_does_not_matter(rows: list[Row], max_pulse_us: int, data: st.DataObject) -> None:
     turned = data.draw(st.permutations(rows))
-    told = unite(pulses_of(rows), min_pause_us=30, max_pulse_us=10**9).pulses
-    again = unite(pulses_of(turned), min_pause_us=30, max_pulse_us=10**9).pulses
+    told = unite(pulses_of(rows), min_pause_us=30, max_pulse_us=max_pulse_us).pulses
+    again = unite(pulses_of(turned), min_pause_us=30, max_pulse_us=max_pulse_us).pulses
     assert rows_of(told) == rows_of(again)
 
 
@@ -133,13 +145,20 @@ def test_late_is_what_can_not_be_commanded_any_more() -> None:
 def test_pulses_are_united_up_to_exactly_the_greatest_length() -> None:
     asked = pulses_of([(0, 3, 1, 1000, 500), (1, 3, 1, 1400, 600)])
     assert rows_of(unite(asked, min_pause_us=0, max_pulse_us=1000).pulses) == [(0, 3, 1, 1000, 1000)]
-    assert len(unite(asked, min_pause_us=0, max_pulse_us=999).pulses) == 2
+    assert rows_of(unite(asked, min_pause_us=0, max_pulse_us=999).pulses) == [(0, 3, 1, 1000, 999), (1, 3, 1, 1999, 1)]
 
 
-def test_a_long_pulse_counts_in_full_for_what_follows_inside_of_it() -> None:
-    asked = pulses_of([(0, 3, 1, 1000, 900), (1, 3, 1, 1100, 100)])
-    united = unite(asked, min_pause_us=0, max_pulse_us=800)
-    assert united.is_merged.tolist() == [False, False]
+def test_a_valve_that_may_not_stay_open_closes_for_the_least_pause_and_tells_whom_that_cuts() -> None:
+    asked = pulses_of([(0, 3, 1, 0, 15_000), (1, 3, 1, 14_000, 15_000), (2, 3, 1, 60_000, 25_000)])
+    united = unite(asked, min_pause_us=500, max_pulse_us=20_000)
+    assert rows_of(united.pulses) == [(0, 3, 1, 0, 20_000), (1, 3, 1, 20_500, 8_500), (2, 3, 1, 60_000, 20_000)]
+    assert (united.is_cut.tolist(), united.is_merged.tolist()) == ([False, True, True], [False, False, False])
+
+
+def test_a_pulse_that_comes_too_soon_after_a_full_one_begins_after_the_pause() -> None:
+    united = unite(pulses_of([(0, 3, 1, 0, 19_900), (1, 3, 1, 20_000, 5_000)]), min_pause_us=500, max_pulse_us=20_000)
+    assert rows_of(united.pulses) == [(0, 3, 1, 0, 19_900), (1, 3, 1, 20_400, 4_600)]
+    assert united.is_cut.tolist() == [False, True]
 
 
 def test_no_command_opens_more_than_16_valves_and_the_first_object_owns_it() -> None:

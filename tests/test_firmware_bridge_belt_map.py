@@ -133,7 +133,7 @@ def test_the_bound_grows_with_distance_and_with_the_declared_acceleration() -> N
 
 def test_the_count_just_passing_is_forecast_for_now() -> None:
     mapped, count = steady()
-    assert mapped.forecast(count) == BeltForecast(1_000_000, mapped.forecast(count).error_bound_us)
+    assert mapped.forecast(count) == BeltForecast(1_000_000, mapped.forecast(count).error_bound_us, 1_000_000)
     assert mapped.forecast(count).error_bound_us <= 210  # one count at 5000 a second, and a tick
 
 

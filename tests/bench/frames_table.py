@@ -3,7 +3,7 @@
 `python tests/bench/frames_table.py DATA` with the folder that holds `frames_sorghum` and `frames_beans_coffee`. One
 recipe a product and light, none fitted to a single frame. Size errors are those of the longer side and of the side
 across it, of matched pairs on frames whose scale a coin gives; the coin counts as an object and not as a size. The last
-column counts objects that a least solidity of 0.9 would call clusters.
+column counts objects that a least solidity of 0.92 would call clusters.
 """
 
 import json
