@@ -28,6 +28,7 @@ from edge_runtime.model import Classifier
 from edge_runtime.norm import NormSpec, norm_sums
 from edge_runtime.pipeline import Classify, Sorter, sort_view
 from edge_runtime.processor import processor_kind, sums_may_overflow
+from edge_runtime.realtime import LinuxSystem
 from edge_runtime.scorer import BATCH
 from edge_runtime.segment import Objects, SegmentSettings, segment
 from edge_runtime.split import find_objects
@@ -74,6 +75,7 @@ class Scene:
 def rows() -> list[dict[str, Any]]:
     """Return one row a figure: name, value, unit, target (None where it is only told), holds."""
     cv2.setNumThreads(1)
+    LinuxSystem().keep_heap()  # as open_sorter does
     scene = Scene()
     fp32, int8 = (Classifier(model, CROP, CLASSES).scores for model in (scene.fp32, scene.int8))
     ready = fp32(scene.crops.pixels)

@@ -24,7 +24,7 @@ from edge_runtime.shapes import measure_shapes
 from edge_runtime.split import find_objects
 from edge_runtime.triage import solidities
 
-CLUSTER: Final = 0.9  # solidity below which an object is taken for several
+CLUSTER: Final = 0.92  # solidity below which an object is taken for several
 BEANS: Final = SegmentSettings(
     threshold=100, blur_px=5, min_area_px=2000, min_width_px=30, split_neck=0.9, split_hole_px=200
 )
