@@ -4,8 +4,9 @@
 Passing(at_us=150000.0, spread_us=50.0)
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from firmware_bridge.belt_map import BeltMap
 
@@ -33,8 +34,7 @@ class Belt(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class SteadyBelt:
+class SteadyBelt(msgspec.Struct, frozen=True):
     """A belt or chute of one speed.
 
     Attributes:
@@ -50,8 +50,7 @@ class SteadyBelt:
         return Passing(way_mm / self.speed_mm_s * _US_PER_S, self.spread_us)
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderBelt:
+class EncoderBelt(msgspec.Struct, frozen=True):
     """A belt whose way an encoder counts, so that its speed may change.
 
     Attributes:

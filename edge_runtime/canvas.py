@@ -5,16 +5,14 @@
 ((8, 10, 3), (4, 6, 3), (2, 6, 3))
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["Canvas"]
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
+class Canvas(msgspec.Struct, frozen=True):
     """A picture inside of a larger array.
 
     Attributes:

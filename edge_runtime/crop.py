@@ -10,7 +10,6 @@ it saw in training. Knows no files, norms or classes.
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 import cv2
@@ -64,8 +63,7 @@ class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.window_px // 2
 
 
-@dataclass(frozen=True, slots=True)
-class Crops:
+class Crops(msgspec.Struct, frozen=True):
     """Crops of N objects.
 
     Attributes:

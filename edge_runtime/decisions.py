@@ -8,9 +8,9 @@
 import hashlib
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +25,7 @@ CUT_OFF: Final = -3  # reaches out of the view
 KIND_NAMES: Final = {OVERSIZE: "oversize", CLUSTER: "cluster", CUT_OFF: "cut_off"}
 
 
-@dataclass(frozen=True, slots=True)
-class Decisions:
+class Decisions(msgspec.Struct, frozen=True):
     """Decisions about N objects of one camera, step by step of the scene, each by last row, then column.
 
     Parts of a component that touches the next step come with that step, so a part may end above an object before it.
@@ -92,23 +91,23 @@ class Decisions:
     @staticmethod
     def concat(parts: Sequence["Decisions"]) -> "Decisions":
         """Return the decisions of one or more parts of one camera's stream, one after the other."""
-        names = [field.name for field in fields(Decisions) if field.name != "camera"]
+        names = [name for name in Decisions.__struct_fields__ if name != "camera"]
         columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
         return Decisions(parts[0].camera, *columns)
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> "Decisions":
         """Return the decisions where `keep` is true, or at these indices, in that order."""
-        columns = (getattr(self, field.name)[keep] for field in fields(self) if field.name != "camera")
+        columns = (getattr(self, name)[keep] for name in self.__struct_fields__ if name != "camera")
         return Decisions(self.camera, *columns)
 
     def without_crops(self) -> "Decisions":
         """Return the same decisions with crops and masks of no pixels, to be kept for long."""
         count = len(self)
-        return replace(self, pixels=np.zeros((count, 0, 0, 1), np.uint8), masks=np.zeros((count, 0, 0), np.bool_))
+        pixels, masks = np.zeros((count, 0, 0, 1), np.uint8), np.zeros((count, 0, 0), np.bool_)
+        return msgspec.structs.replace(self, pixels=pixels, masks=masks)
 
 
-@dataclass(frozen=True, slots=True)
-class Pulses:
+class Pulses(msgspec.Struct, frozen=True):
     """Valve pulses; times in microseconds since line 0 of the stream passed the camera, at the machine's belt speed.
 
     Attributes:

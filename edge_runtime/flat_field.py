@@ -11,7 +11,6 @@ in single precision and every processor gives the same bits.
 """
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 from zipfile import BadZipFile
@@ -50,8 +49,7 @@ _FIELD_ERRORS: Final = (KeyError, ValueError, EOFError, OSError, BadZipFile)
 FieldVerdict = Literal["good", "too_bright", "too_dark", "uneven"]
 
 
-@dataclass(frozen=True, slots=True)
-class FlatField:
+class FlatField(msgspec.Struct, frozen=True):
     """References of one camera: R = 1 row that counts for every line of a line camera, or all rows of an area camera.
 
     Attributes:

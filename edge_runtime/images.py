@@ -6,10 +6,10 @@ Sizes are read from the header before anything is decoded, so that an enormous p
 (10, 20)
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +24,7 @@ cv2.utils.logging.setLogLevel(0)  # a damaged picture is reported once, by us, n
 _JPEG_SIZE_MARKERS: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True):
     """A decoded picture.
 
     Attributes:

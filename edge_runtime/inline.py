@@ -4,8 +4,8 @@ Replay, tests, the virtual machine and the demo use it. Same recording and same 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,8 +22,7 @@ from edge_runtime.scorer import Scorer
 __all__ = ["InlineSorter", "Sorted", "desk_machine", "make_sorter"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(msgspec.Struct, frozen=True):
     """What one step gave: decisions and the pulses scheduled for them."""
 
     decisions: Decisions

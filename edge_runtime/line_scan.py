@@ -14,8 +14,7 @@ lines between blocks passes them in.
 ([(0, 0, 14)], 16)
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +25,7 @@ from edge_runtime.flat_field import FlatField, correct
 __all__ = ["Block", "LineScan", "Lines", "View", "join"]
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """Consecutive lines as a camera gives them: absolute number of the first, and raw pixels (H, W, C) uint8."""
 
     first_line: int
@@ -39,8 +37,7 @@ class Block:
         return self.first_line + int(self.pixels.shape[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True):
     """Consecutive corrected lines on a canvas, and the absolute number of the first."""
 
     first_line: int
@@ -59,8 +56,7 @@ class Lines:
         return Lines(from_line, self.canvas.rows(from_line - self.first_line, to_line - self.first_line))
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """Lines to segment, and whose objects count.
 
     Attributes:
@@ -107,8 +103,7 @@ def join(tail: Lines | None, block: Block, field: FlatField | None, *, pad_px: i
     return Lines(block.first_line - kept, canvas)
 
 
-@dataclass(frozen=True, slots=True)
-class LineScan:
+class LineScan(msgspec.Struct, frozen=True):
     """The overlap rule.
 
     Attributes:

@@ -4,9 +4,9 @@ Knows no process, clock, file or link. The classifier is passed in as a function
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +33,7 @@ def _unobserved(_: str) -> None:
     """Take no notice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sorter:
+class Sorter(msgspec.Struct, frozen=True):
     """What the stages need beside pixels.
 
     Attributes:
@@ -83,14 +82,12 @@ def sort_view(view: View, sorter: Sorter) -> Decisions:
     return _decisions(view, sorter, found, judged)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     objects: Objects
     shapes: Shapes
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(msgspec.Struct, frozen=True):
     class_ids: NDArray[np.int64]
     scores: NDArray[np.float32]
     is_eject: NDArray[np.bool_]

@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,7 +113,7 @@ def replay(
     """
     watch = extras.watch
     if watch is not None:
-        sorter = replace(sorter, observe=watch.done)
+        sorter = msgspec.structs.replace(sorter, observe=watch.done)
     inline = InlineSorter(sorter, machine)
     result = Replay()
     line = 0
@@ -224,7 +225,7 @@ def _moved(decisions: Decisions, lines: int) -> Decisions:
     """Return decisions about the same objects further down by some lines."""
     boxes = decisions.boxes_px.copy()
     boxes[:, 1] += lines
-    return replace(decisions, lines=decisions.lines + lines, boxes_px=boxes)
+    return msgspec.structs.replace(decisions, lines=decisions.lines + lines, boxes_px=boxes)
 
 
 def _seen(picture: Frame, decisions: Decisions, sorter: Sorter, *, polygons: Polygons | None, number: int) -> Seen:

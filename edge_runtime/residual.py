@@ -8,7 +8,6 @@ It knows what a record is and whether it may teach; nothing of files, spools or 
 
 import hashlib
 import zlib
-from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -130,8 +129,7 @@ class ResidualRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ar
     blob: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """What all records of a run have in common.
 
     Attributes:
@@ -146,7 +144,7 @@ class Origin:
     model_id: str
     recipe_digest: str
     class_names: tuple[str, ...]
-    policy: ResidualPolicy = field(default_factory=ResidualPolicy)
+    policy: ResidualPolicy = ResidualPolicy()
 
 
 def residual_id(header: ResidualHeader, crop: bytes) -> str:

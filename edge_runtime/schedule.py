@@ -5,8 +5,7 @@
 [(0, 1)]
 """
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +17,7 @@ from firmware_bridge.errors import BeltError
 __all__ = ["Scheduled", "lanes_of", "line_time_us", "schedule", "schedule_on"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(msgspec.Struct, frozen=True):
     """What is asked of the valves.
 
     Attributes:

@@ -8,7 +8,6 @@ Pure: the same pixels give the same objects in the same order, however the strea
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Final, Literal
 
@@ -78,8 +77,7 @@ class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.blur_px // 2 + self.mask_margin_px + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(msgspec.Struct, frozen=True):
     """The objects of one picture, ordered by last row, then by the column where that row begins.
 
     Attributes:

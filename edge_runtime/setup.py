@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +39,7 @@ __all__ = [
 CALIBRATION_FOLDER: Final = "calibration"
 
 
-@dataclass(frozen=True, slots=True)
-class OpenModel:
+class OpenModel(msgspec.Struct, frozen=True):
     """A model folder with a session on it, in the form that suits this board."""
 
     folder: ModelFolder
@@ -49,8 +47,7 @@ class OpenModel:
     form: ModelForm
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True):
     """A model on a machine, ready to sort with one of its cameras; `form` is how the model runs."""
 
     folder: ModelFolder

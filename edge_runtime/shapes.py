@@ -11,9 +11,9 @@ block it came in; from them on only square roots and divisions follow, which eve
 ([[19.5, 4.5]], [40.0], [10.0])
 """
 
-from dataclasses import dataclass, fields
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,8 +24,7 @@ __all__ = ["Shapes", "measure_shapes"]
 _ROUND: Final = 1e-10  # moments that differ by less of their sum differ by rounding
 
 
-@dataclass(frozen=True, slots=True)
-class Shapes:
+class Shapes(msgspec.Struct, frozen=True):
     """How large N objects are and how they lie.
 
     Attributes:
@@ -46,7 +45,7 @@ class Shapes:
 
     def select(self, keep: NDArray[np.bool_]) -> "Shapes":
         """Return the shapes where `keep`, (N,) bool, is true."""
-        return Shapes(*(getattr(self, field.name)[keep] for field in fields(self)))
+        return Shapes(*(getattr(self, name)[keep] for name in self.__struct_fields__))
 
 
 def measure_shapes(objects: Objects) -> Shapes:

@@ -4,9 +4,10 @@ The order of events is that of virtual time; nothing here knows a real clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -155,7 +156,8 @@ class VirtualSession:
         step = len(self._parts)
         owners = self.pieces.assign(decisions)
         self._clusters += int((owners == NOBODY).sum())
-        self._parts.append((replace(decisions, pixels=decisions.pixels[:0], masks=decisions.masks[:0]), pulses))
+        bare = msgspec.structs.replace(decisions, pixels=decisions.pixels[:0], masks=decisions.masks[:0])
+        self._parts.append((bare, pulses))
         if self._recording is not None and len(decisions):
             recorded = self._waiting(decisions, owners)
             self._recording.add(recorded)

@@ -1,9 +1,9 @@
 """The digest proves that two runs decided the same: any order, but no other difference."""
 
-import dataclasses
 from collections.abc import Callable
 from random import Random
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,7 +71,7 @@ def test_digest_depends_on_no_order_and_no_cut(
 
 def test_order_of_an_objects_pulses_does_not_count() -> None:
     decisions, pulses = a_part()
-    turned = Pulses(*(getattr(pulses, field.name)[::-1] for field in dataclasses.fields(Pulses)))
+    turned = Pulses(*(getattr(pulses, name)[::-1] for name in Pulses.__struct_fields__))
     assert digest((decisions, turned)) == digest((decisions, pulses))
 
 
@@ -85,20 +85,20 @@ def test_digest_changes_with_id_class_and_action(field: str, row: int) -> None:
     decisions, pulses = a_part()
     values = getattr(decisions, field).copy()
     values[row] = not values[row] if field == "is_eject" else (values[row] + 2) % 3 if field == "class_ids" else 77
-    assert digest((dataclasses.replace(decisions, **{field: values}), pulses)) != digest(a_part())
+    assert digest((msgspec.structs.replace(decisions, **{field: values}), pulses)) != digest(a_part())
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Pulses)])
+@pytest.mark.parametrize("field", Pulses.__struct_fields__)
 def test_digest_changes_with_owner_valves_and_time_of_a_pulse(field: str) -> None:
     decisions, pulses = a_part()
     values = getattr(pulses, field).copy()
     values[0] = values[0] + 1
-    assert digest((decisions, dataclasses.replace(pulses, **{field: values}))) != digest(a_part())
+    assert digest((decisions, msgspec.structs.replace(pulses, **{field: values}))) != digest(a_part())
 
 
 def test_digest_changes_with_the_camera_and_the_class_names() -> None:
     decisions, pulses = a_part()
-    assert digest((dataclasses.replace(decisions, camera="side"), pulses)) != digest(a_part())
+    assert digest((msgspec.structs.replace(decisions, camera="side"), pulses)) != digest(a_part())
     assert decisions_sha256([a_part()], ("good", "stones", "husk")) != digest(a_part())
 
 
@@ -110,8 +110,8 @@ def test_oversize_object_differs_from_one_of_the_last_class() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda d: dataclasses.replace(d, scores=d.scores + 1),
-        lambda d: dataclasses.replace(d, boxes_px=d.boxes_px + 1),
+        lambda d: msgspec.structs.replace(d, scores=d.scores + 1),
+        lambda d: msgspec.structs.replace(d, boxes_px=d.boxes_px + 1),
         lambda d: d.without_crops(),
     ],
     ids=["scores", "boxes", "crops"],
@@ -133,8 +133,8 @@ def test_select_and_concat_undo_each_other(rows: list[tuple[int, int, int, bool]
     halves = [whole.select(np.arange(len(rows)) < 5), whole.select(np.arange(len(rows)) >= 5)]
     assert [len(half) for half in halves] == [min(5, len(rows)), max(0, len(rows) - 5)]
     again = Decisions.concat(halves)
-    for field in dataclasses.fields(Decisions):
-        assert np.array_equal(getattr(again, field.name), getattr(whole, field.name))
+    for name in Decisions.__struct_fields__:
+        assert np.array_equal(getattr(again, name), getattr(whole, name))
 
 
 def test_empty_decisions_join_with_any() -> None:
@@ -142,10 +142,10 @@ def test_empty_decisions_join_with_any() -> None:
     empty = Decisions.empty("top", CropSpec(side_px=8), 3)
     assert len(empty) == 0
     joined = Decisions.concat([empty, decisions])
-    for field in dataclasses.fields(Decisions):
-        value = getattr(joined, field.name)
-        assert np.array_equal(value, getattr(decisions, field.name))
-        assert field.name == "camera" or value.dtype == getattr(decisions, field.name).dtype
+    for name in Decisions.__struct_fields__:
+        value = getattr(joined, name)
+        assert np.array_equal(value, getattr(decisions, name))
+        assert name == "camera" or value.dtype == getattr(decisions, name).dtype
 
 
 def test_decisions_without_crops_keep_everything_else() -> None:

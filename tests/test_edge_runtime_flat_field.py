@@ -1,9 +1,9 @@
 """The correction is exact integer arithmetic, whatever the picture, and bad references are refused."""
 
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -103,7 +103,7 @@ def test_references_of_a_line_fit_any_number_of_lines() -> None:
 
 
 def test_references_survive_the_disk(tmp_path: Path) -> None:
-    field = replace(field_for((1, 8, 3), 0), target=77)
+    field = msgspec.structs.replace(field_for((1, 8, 3), 0), target=77)
     save_flat_field(tmp_path / "top.npz", field)
     read = load_flat_field(tmp_path / "top.npz")
     assert read.target == 77

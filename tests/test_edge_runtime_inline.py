@@ -1,6 +1,5 @@
 """A scene in blocks of any height gives the same objects, crops, norms, decisions and digest as the uncut scene."""
 
-import dataclasses
 import itertools
 
 import cv2
@@ -54,7 +53,7 @@ def merged(steps: list[Sorted]) -> Decisions:
 
 
 def differing_fields(one: Decisions, other: Decisions) -> list[str]:
-    names = [field.name for field in dataclasses.fields(Decisions)]
+    names = Decisions.__struct_fields__
     return [name for name in names if not np.array_equal(getattr(one, name), getattr(other, name))]
 
 

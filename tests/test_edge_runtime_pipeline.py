@@ -1,7 +1,6 @@
 """A view becomes decisions about exactly the objects that it owns, oversize ones included but never classified."""
 
-from dataclasses import replace
-
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,7 +81,7 @@ def test_two_views_of_one_frame_share_its_objects(
     scene: NDArray[np.uint8], chosen: SegmentSettings, border: int
 ) -> None:
     camera = Camera(name="front", width_px=40, max_object_lines=120)  # else only the whole view parts long clusters
-    sorter, height = replace(sorter_of(chosen), camera=camera), len(scene)
+    sorter, height = msgspec.structs.replace(sorter_of(chosen), camera=camera), len(scene)
     parts = [sort_view(part(scene, *owned), sorter) for owned in ((0, border), (border, max(border, height)))]
     joined = Decisions.concat(parts)
     both = sort_view(whole(scene), sorter)

@@ -1,7 +1,6 @@
 """A recording gives the same decisions every time, from any container, and its figures add up."""
 
 import tarfile
-from dataclasses import replace as replace_fields
 from pathlib import Path
 
 import cv2
@@ -190,7 +189,7 @@ def test_viewer_sees_outlines_and_decisions_of_the_same_objects(recording: Path)
 
 def test_viewer_of_a_calibrated_camera_sees_corrected_pixels(recording: Path) -> None:
     half = FlatField(np.zeros((1, 320, 3), np.uint8), np.full((1, 320, 3), 0.5, np.float32))
-    sorter = replace_fields(make_sorter(threshold=30), flat_field=half)
+    sorter = replace(make_sorter(threshold=30), flat_field=half)
     pictures: list[Seen] = []
     replay(recording, sorter, MACHINE, extras=Extras(viewers=(pictures.append,)))
     assert all(len(picture.contours) == 12 for picture in pictures)

@@ -3,9 +3,11 @@
 Knows seeds, mixes and records; nothing of training.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from edge_runtime.grain_sources import RenderedGrains
 from edge_runtime.grains import CLASS_NAMES, FLOOR, Look
@@ -123,7 +125,7 @@ def machine_figures(contender: Contender, report: VirtualReport) -> MachineFigur
 
 
 def _logbook(setup: Setup, spool: Spool, lot: str, *, audit_rate: float, clock: Clock) -> Logbook:
-    origin = replace(origin_of(setup, lot), policy=ResidualPolicy(audit_rate, _QUOTA))
+    origin = msgspec.structs.replace(origin_of(setup, lot), policy=ResidualPolicy(audit_rate, _QUOTA))
     return Logbook(Recorder(spool, origin, clock), origin)
 
 
