@@ -89,6 +89,8 @@ def _cores(distances: NDArray[np.float32], neck: float) -> NDArray[np.int32]:
         neck: a piece counts when the ring that parts it is at most this share of its greatest distance.
     """
     cores = (distances > 0).astype(np.int32)
+    peaks = np.nonzero((cores > 0) & (distances >= cv2.dilate(distances, np.ones((3, 3), np.uint8))))
+    depths, owned_by = distances[peaks] * neck, cores[peaks]  # the deepest pixel of any piece is a peak
     count = 1
     ring, last = 0, int(distances.max() * neck)
     while ring < last:
@@ -96,9 +98,9 @@ def _cores(distances: NDArray[np.float32], neck: float) -> NDArray[np.int32]:
         pieces, labels = cv2.connectedComponents((distances > ring).astype(np.uint8), connectivity=8)
         if pieces <= 2:  # background and one piece: nothing falls apart
             continue
-        deep = distances * neck >= ring
+        deep = depths >= ring
         owners = np.zeros(pieces, np.int32)  # the core in which each thick piece lies, 0 for thin ones
-        owners[labels[deep]] = cores[deep]
+        owners[labels[peaks][deep]] = owned_by[deep]
         falls = np.bincount(owners, minlength=count + 1) > 1  # (count + 1,), cores that fall into several
         falls[0] = False
         fresh = np.flatnonzero(falls[owners])
@@ -107,6 +109,7 @@ def _cores(distances: NDArray[np.float32], neck: float) -> NDArray[np.int32]:
             numbers[fresh] = np.arange(count + 1, count + 1 + len(fresh))
             kept = np.where(falls[cores], 0, cores)
             cores = np.where(numbers[labels] > 0, numbers[labels], kept)
+            owned_by = cores[peaks]
             count += len(fresh)
     return cores
 
@@ -135,8 +138,9 @@ def _outlines(parts: NDArray[np.int32]) -> list[NDArray[np.int32]]:
         found, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         outline = np.asarray(max(found, key=cv2.contourArea), np.int32)
         filled = cv2.drawContours(np.zeros_like(own), [outline], -1, 1, cv2.FILLED)
-        inside, counts = np.unique(window[filled > 0], return_counts=True)
-        enclosed |= set(inside[counts == sizes[inside]].tolist()) - {label}
+        if (filled > own).any():  # else it has nothing but its own pixels inside
+            inside, counts = np.unique(window[filled > 0], return_counts=True)
+            enclosed |= set(inside[counts == sizes[inside]].tolist()) - {label}
         outlines[label] = outline + np.array((left, top), np.int32)
     return [outline for label, outline in outlines.items() if label not in enclosed]
 
@@ -145,7 +149,7 @@ def _boxes(parts: NDArray[np.int32]) -> list[list[int]]:
     """Return number, left, top, right and bottom, both included, of each part of (H, W)."""
     y, x = np.nonzero(parts)
     labels = parts[y, x]
-    order = np.argsort(labels, kind="stable")
+    order = np.argsort(labels.astype(np.uint16) if labels.max() < 1 << 16 else labels, kind="stable")
     y, x, labels = y[order], x[order], labels[order]
     starts = np.flatnonzero(np.diff(labels, prepend=0))
     low, high = ((edge.reduceat(x, starts), edge.reduceat(y, starts)) for edge in (np.minimum, np.maximum))
