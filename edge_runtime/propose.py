@@ -39,6 +39,7 @@ from edge_runtime.triage import is_cut_off
 __all__ = ["Figures", "Proposal", "propose"]
 
 _MOST_SIDE_PX: Final = 64  # of a crop, as `sortloop-train import` has it by default
+_MOST_WINDOW_PX: Final = _MOST_SIDE_PX * 64  # reduced by 64, the most that a recipe takes
 _LEAST_PX: Final = 9  # smaller specks are not even measured
 _WIDTH: Final = 0.4  # of the typical width: narrower is a thread, a scratch or an edge
 _THIN_PX, _STOUT_PX = 8, 24  # typical widths from which on a median of 3, and of 5 pixels leaves objects alone
@@ -130,11 +131,12 @@ def propose(frames: Sequence[NDArray[np.uint8]], channels: Sequence[Channel] = C
         "segment.split_neck": parting.reason,
         "segment.split_hole_px": Why.hole if parting.settings.split_neck else Why.hole_off,
         "segment.min_solidity": parting.why_solidity,
-        "crop.side_px": Why.side.filled(window=crop.window_px, extent=extent_px),
+        "crop.side_px": _why_side(crop, extent_px),
         "crop.reduction": Why.reduction if crop.reduction > 1 else Why.no_reduction,
     }
     others = _seen_otherwise(frames, sized, levels, sum(map(len, unparted)))
-    warnings = (*_level_warnings(level), *others, *_shape_warnings(figures, parting, has_gap=has_gap))
+    long = [Why.too_long.filled(extent=extent_px, window=crop.window_px)] if extent_px > crop.window_px else []
+    warnings = (*_level_warnings(level), *others, *long, *_shape_warnings(figures, parting, has_gap=has_gap))
     return Proposal(parting.settings, crop, reasons, warnings, level, tuple(levels), figures)
 
 
@@ -151,7 +153,12 @@ def _crop(found: Sequence[Objects], channels: int, typical_px: float) -> tuple[C
     single = components.select(~components.are_clumps(typical_px))
     extents = (single if len(single) else components).extents_px.tolist()
     extent_px = common_extent_px(extents or [round(typical_px**0.5)])
-    return crop_for(extent_px, channels, most_side_px=_MOST_SIDE_PX), extent_px
+    return crop_for(min(extent_px, _MOST_WINDOW_PX), channels, most_side_px=_MOST_SIDE_PX), extent_px
+
+
+def _why_side(crop: CropSpec, extent_px: int) -> Phrase:
+    why = Why.side if extent_px <= crop.window_px else Why.side_most
+    return why.filled(window=crop.window_px, extent=extent_px)
 
 
 def _figures(found: Sequence[Objects], crop: CropSpec) -> Figures:

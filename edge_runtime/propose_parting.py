@@ -29,7 +29,7 @@ _BROKEN: Final = 0.03  # of the single objects may fall apart
 _LEAST_SPOT_PX: Final = 25  # the default of split_hole_px
 _SPOT: Final = 20  # a spot covers at most this part of a typical object
 _SPOT_PERCENTILE: Final = 99
-_LEAST_SOLIDITY: Final = 0.9  # tells several objects from one on real frames: docs/results.md
+_LEAST_SOLIDITY: Final = 0.92  # tells several objects from one on real frames: docs/results.md
 
 
 @dataclass(frozen=True, slots=True)

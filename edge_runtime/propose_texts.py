@@ -75,6 +75,10 @@ class Why:
         "the window of {window} px holds 99.5 % of the single objects (up to {extent} px); must be the model's own",
         "窗口 {window} 像素，可容纳 99.5% 的单个目标（最大 {extent} 像素）；须与模型一致",
     )
+    side_most = Phrase(
+        "the largest window there is, {window} px; single objects have up to {extent} px; must be the model's own",
+        "已是最大窗口，{window} 像素；单个目标最大 {extent} 像素；须与模型一致",
+    )
     reduction = Phrase(
         "so that a crop stays small enough for a small network; must be the model's own",
         "使切片足够小，适合小型网络；须与模型一致",
@@ -116,6 +120,12 @@ class Why:
         "The ground differs by {uneven} levels within the frames, objects stand out by {contrast}: "
         "`sortloop-edge calibrate` evens the light out.",
         "帧内背景相差 {uneven} 级，而目标仅突出 {contrast} 级：`sortloop-edge calibrate` 可校正光照不均。",
+    )
+    too_long = Phrase(
+        "Objects of up to {extent} px were found, a window has at most {window} px: longer ones are oversize, never "
+        "classified. Are they product, or an edge of the belt? Take frames with fewer pixels, or cover such an edge.",
+        "找到的目标最大 {extent} 像素，而窗口至多 {window} 像素：更长的按超大处理，不参与分类。"
+        "它们是产品，还是皮带边缘？请降低图像分辨率，或遮住非产品部分。",
     )
     unparted = Phrase(
         "Objects hang together and do not come apart by their shape: spread them on the feeder; until then "

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.annotations import match_objects, read_annotations
-from edge_runtime.crop import crop_for
+from edge_runtime.crop import CropSpec, crop_for
 from edge_runtime.errors import FrameError
 from edge_runtime.grain_textures import belt_texture
 from edge_runtime.grains import FLOOR, render_grain
@@ -144,8 +145,20 @@ def test_objects_that_touch_are_parted_and_others_are_left_alone() -> None:
 def test_heap_that_no_neck_parts_is_told() -> None:
     heap = [(150 + 3 * i * (way == 0), 130 + 3 * i * (way == 1), 9) for i in range(30) for way in (0, 1)]
     proposal = propose([discs([*ROWS[:4], *heap])])
-    assert (proposal.settings.split_neck, proposal.settings.min_solidity) == (0.0, 0.9)
+    assert (proposal.settings.split_neck, proposal.settings.min_solidity) == (0.0, 0.92)
     assert is_said(proposal.warnings, Why.unparted)
+
+
+def test_thing_longer_than_any_window_is_oversize_and_told() -> None:
+    frame = np.full((60, 4400, 3), 30, np.uint8)
+    frame[20:40, 100:4250] = 200
+    proposal = propose([frame])
+    assert msgspec.convert(msgspec.to_builtins(proposal.crop), CropSpec).window_px == 4096
+    assert proposal.figures.oversize == 1
+    assert is_said(proposal.warnings, Phrase("Objects of up to 4150 px were found", ""))
+    assert proposal.reasons["crop.side_px"].en.startswith("the largest window there is")
+    frame[20:40, 4196:4250] = 30
+    assert not is_said(propose([frame]).warnings, Why.too_long)
 
 
 def test_dust_is_dropped_and_broken_pieces_stay() -> None:
