@@ -21,6 +21,7 @@ from edge_runtime.storage import read_bytes
 __all__ = ["IOU_LIMIT", "Match", "match_objects", "read_annotations"]
 
 IOU_LIMIT: Final = 0.5
+_FURTHEST_PX: Final = 1_000_000  # no picture is that large, and drawing can still count in 1/16 px
 
 
 class _Object(msgspec.Struct):
@@ -64,16 +65,29 @@ def read_annotations(path: Path) -> dict[str, list[NDArray[np.float32]]]:
         By the file's name as written: polygons (P, 2) float32 in pixels; fewer than 3 points are left out.
 
     Raises:
-        FrameError: the file cannot be read or has another shape.
+        FrameError: the file cannot be read, has another shape, or a corner lies further from the picture than any
+            picture is large.
     """
     try:
         annotations = msgspec.json.decode(read_bytes(path), type=_Annotations)
     except (StorageError, msgspec.DecodeError) as error:
         raise FrameError(f"{path} is no annotations file: {error}") from error
+    for image in annotations.images:
+        _check_corners(path, image)
     return {
         image.file: [np.array(o.polygon, np.float32) for o in image.objects if len(o.polygon) >= 3]
         for image in annotations.images
     }
+
+
+def _check_corners(path: Path, image: _Image) -> None:
+    for thing in image.objects:
+        for x_px, y_px in thing.polygon:
+            if not (abs(x_px) <= _FURTHEST_PX and abs(y_px) <= _FURTHEST_PX):  # so that no number and infinity fail too
+                raise FrameError(
+                    f"{path}: a polygon of {image.file} has a corner at {x_px:g}, {y_px:g}: corners are pixels of the "
+                    f"picture, at most {_FURTHEST_PX:,} from its first; correct the polygon"
+                )
 
 
 def match_objects(

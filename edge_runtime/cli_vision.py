@@ -57,7 +57,9 @@ def replay(
 ) -> None:
     """Sort a recording: a picture, a folder, a tar or a video. Same input, same decisions."""
     from edge_runtime.annotations import read_annotations  # noqa: PLC0415 - heavy imports wait for their command
+    from edge_runtime.frames import printable  # noqa: PLC0415
     from edge_runtime.gallery import Gallery  # noqa: PLC0415
+    from edge_runtime.output_places import clashes  # noqa: PLC0415
     from edge_runtime.overlay_files import overlay_files  # noqa: PLC0415
     from edge_runtime.replay import Extras, decision_rows, replay_report  # noqa: PLC0415
     from edge_runtime.replay import replay as replay_recording  # noqa: PLC0415
@@ -70,6 +72,9 @@ def replay(
     configure_logs(verbose=verbose, quiet=quiet)
     require(not blocks or truth is None, "--truth compares whole pictures: leave out --blocks")
     require(not blocks or (sheet is None and overlay is None), "--sheet and --overlay show frames: leave out --blocks")
+    outputs = {"--decisions": decisions, "--sheet": sheet, "--overlay": overlay}
+    faults = clashes((source, model_path, recipe, machine_path, truth), outputs)
+    require(not faults, "; ".join(faults))
     clock = SystemClock()
     started_ns = clock.monotonic_ns()
     setup = open_sorter(model_path, recipe, machine=machine_path, overrides=overrides, camera=camera)
@@ -86,7 +91,7 @@ def replay(
     report = replay_report(result, names, model_id=card.model_id, seconds=seconds, stages=watch.times())
     report = msgspec.structs.replace(report, variant=setup.form.variant, provider=setup.form.provider)
     if sheet is not None:
-        page = ReplaySheet(str(source), report, gallery, names, card.display_names)
+        page = ReplaySheet(printable(str(source)), report, gallery, names, card.display_names)
         write_atomic(sheet, replay_sheet(page, language))
     print_result(report, replay_text(report), as_json=as_json)
 
@@ -125,12 +130,17 @@ def recipe(
 
     Prints it as TOML, reasons as comments. FRAMES is a picture, a folder, a tar or a video; up to 12 frames are taken.
     """
+    from edge_runtime.frames import printable  # noqa: PLC0415
+    from edge_runtime.output_places import clashes  # noqa: PLC0415
     from edge_runtime.propose_levels import CHANNELS  # noqa: PLC0415
     from edge_runtime.recipe_sheet import recipe_sheet  # noqa: PLC0415
     from edge_runtime.recipe_wizard import look_at_frames, recipe_report  # noqa: PLC0415
     from edge_runtime.storage import write_atomic  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
+    faults = clashes((frames,), {"--out": out, "--sheet": sheet})
+    require(not faults, "; ".join(faults))
+    require(printable(classes + name) == classes + name, "--classes and --name must be UTF-8 text")
     channels = CHANNELS if channel == "auto" else (channel,)
     wizard = look_at_frames(frames, classes.split(","), name, channels)
     report = recipe_report(wizard, language)

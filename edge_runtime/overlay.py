@@ -51,6 +51,7 @@ _THIN: Final = 2
 _THICK: Final = 4
 _DASH_PX: Final = 5.0
 _TINT: Final = 0.35  # of a missed polygon's inside
+_LEAST_STEP: Final = 1e-9
 _SHIFT: Final = 4  # corners are drawn at 1/16 of a pixel, since a frame may be shown smaller than it is
 
 
@@ -163,15 +164,40 @@ def _tint(picture: NDArray[np.uint8], polygons: list[NDArray[np.float64]]) -> No
 
 def _dashes(picture: NDArray[np.uint8], polygons: Iterable[NDArray[np.float64]], colour: _Colour) -> None:
     for polygon in polygons:
-        dashes = _dashed(polygon)
+        dashes = _dashed(polygon, picture.shape[:2])
         _line(picture, dashes, colour, width=1, is_closed=False)
 
 
-def _dashed(polygon: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """Return the pieces, (2, 2) each, of a closed dashed line along a polygon (P, 2)."""
+def _dashed(polygon: NDArray[np.float64], size: tuple[int, ...]) -> list[NDArray[np.float64]]:
+    """Return the pieces, (2, 2) each, of a closed dashed line along a polygon (P, 2) that reach a picture (H, W).
+
+    Note:
+        Time and memory grow with the edges and the picture, not with the length of the line: a polygon may reach far.
+    """
     corners = np.concatenate((polygon, polygon[:1]))
-    lengths = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))))
+    edges = np.hypot(*np.diff(corners, axis=0).T)  # (P,)
+    lengths = np.concatenate(([0.0], np.cumsum(edges)))
     count = max(2, 2 * round(float(lengths[-1]) / (2 * _DASH_PX)))
-    stops = np.linspace(0.0, float(lengths[-1]), count + 1)
-    places = np.stack([np.interp(stops, lengths, corners[:, axis]) for axis in (0, 1)], axis=1)  # (count + 1, 2)
-    return [places[i : i + 2] for i in range(0, count, 2)]
+    step = max(float(lengths[-1]) / count, 1e-9)  # of a polygon that is a point too
+    enters, leaves = _inside(corners, size)
+    numbers = [
+        np.arange(int(low // step), min(int(high // step) + 1, count))
+        for low, high in zip(lengths[:-1] + enters * edges, lengths[:-1] + leaves * edges, strict=True)
+        if low <= high
+    ]
+    dashes = np.unique(np.concatenate([np.zeros(0, np.int64), *numbers]))
+    stops = np.stack((dashes, dashes + 1), axis=1)[dashes % 2 == 0] * step  # (D, 2), every second one is a gap
+    return list(np.stack([np.interp(stops, lengths, corners[:, axis]) for axis in (0, 1)], axis=2))
+
+
+def _inside(corners: NDArray[np.float64], size: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return, (P,) each, from which to which share the edges between (P + 1, 2) corners lie in a picture (H, W).
+
+    Where the first is above the second, an edge lies outside.
+    """
+    starts, steps = corners[:-1], np.diff(corners, axis=0)
+    steps = np.where(np.abs(steps) < _LEAST_STEP, _LEAST_STEP, steps)  # so that an edge along a side has shares too
+    low = (-_DASH_PX - starts) / steps  # a dash that begins outside may end inside, and lines have a width
+    high = (np.array((size[1], size[0])) + _DASH_PX - starts) / steps
+    enters, leaves = np.minimum(low, high).max(axis=1), np.maximum(low, high).min(axis=1)
+    return np.clip(enters, 0.0, None), np.clip(leaves, None, 1.0)

@@ -53,7 +53,7 @@ def page_html(title: Phrase, body: Iterable[str], foot: str, language: Language)
             *body,
             f"</main>\n<footer>{foot}</footer>\n</body>\n</html>\n",
         )
-    ).encode()
+    ).encode("utf-8", "backslashreplace")  # a text that is no UTF-8 must not cost the whole page
 
 
 def tile(kind: str, what: Phrase, value: Phrase, why: Phrase | None = None) -> str:

@@ -98,18 +98,18 @@ def look_at_frames(
         raise ConfigError(
             f"class {twice[0]} is named more than once: each class once, in the order of the model's scores"
         )
-    even, kept, missing = EvenChoice(_MOST_FRAMES), dict[int, Frame](), 0
+    even, kept, reasons = EvenChoice(_MOST_FRAMES), dict[int, Frame](), list[str]()
     number = 0
     for picture in read_frames(source):
         match picture:
-            case MissingFrame():
-                missing += 1
+            case MissingFrame(reason=reason):
+                reasons.append(reason)
             case Frame():
                 if even.takes(number):
                     kept = {place: frame for place, frame in kept.items() if even.keeps(place)} | {number: picture}
                 number += 1
     if not kept:
-        raise FrameError(f"{source}: none of its {missing} pictures can be used")
+        raise FrameError(f"{source}: none of its {len(reasons)} pictures can be used; the first: {reasons[0]}")
     frames = tuple(frame.pixels for frame in kept.values())
     proposal = propose(frames, channels)
     tables = {
@@ -119,7 +119,7 @@ def look_at_frames(
         "crop": msgspec.to_builtins(proposal.crop),
     }
     recipe = decode_settings(tables, Recipe, "--classes and --name")
-    return Wizard(tuple(frame.name for frame in kept.values()), frames, missing, proposal, recipe)
+    return Wizard(tuple(frame.name for frame in kept.values()), frames, len(reasons), proposal, recipe)
 
 
 def recipe_toml(wizard: Wizard, language: Language = "en") -> str:

@@ -1,7 +1,7 @@
 """A recording through the stages, as fast as it can, with the same decisions every time."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,19 +14,18 @@ from edge_runtime.annotations import Match, match_objects
 from edge_runtime.decisions import CLUSTER, CUT_OFF, KIND_NAMES, OVERSIZE, Decisions, decisions_sha256
 from edge_runtime.errors import FrameError
 from edge_runtime.flat_field import correct
-from edge_runtime.frames import Frame, MissingFrame, read_frames
+from edge_runtime.frames import Frame, MissingFrame, picture_names, read_frames
 from edge_runtime.inline import InlineSorter, Sorted
 from edge_runtime.line_scan import Block
 from edge_runtime.norm import norm_q16
 from edge_runtime.pipeline import Sorter
+from edge_runtime.replay_truth import Polygons, Truth
 from edge_runtime.reports import DecisionRow, ReplayReport
 from edge_runtime.schemas import Machine
 from edge_runtime.split import find_objects
 from edge_runtime.stage_times import StageTime, StageWatch
 
-__all__ = ["NO_EXTRAS", "Extras", "Polygons", "Replay", "Seen", "decision_rows", "replay", "replay_report"]
-
-Polygons = Mapping[str, Sequence[NDArray[np.float32]]]
+__all__ = ["NO_EXTRAS", "Extras", "Replay", "Seen", "decision_rows", "replay", "replay_report"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,8 @@ def replay(
     Raises:
         ConfigError: blocks of a recipe that takes each picture as one object.
         FrameError: the source holds no picture, a block has another width, the camera was calibrated for another shape,
-            or no picture has polygons though some were given.
+            none of its pictures can be used, no picture has polygons though some were given, or two pictures claim the
+            same polygons.
         CropError: the pictures have another number of channels than the recipe.
         EdgeError: what a viewer raises.
     """
@@ -116,6 +116,7 @@ def replay(
         sorter = msgspec.structs.replace(sorter, observe=watch.done)
     inline = InlineSorter(sorter, machine)
     result = Replay()
+    truth = None if extras.polygons is None else Truth(extras.polygons, picture_names(source))
     line = 0
     for picture in _usable(source, result, watch):
         step = inline.sort_block(Block(line, picture.pixels)) if as_blocks else inline.sort_frame(picture.pixels)
@@ -123,14 +124,18 @@ def replay(
             watch.end_frame()
         if extras.needs_outlines and not as_blocks:
             own = _moved(step.decisions, -line)
-            seen = _seen(picture, own, sorter, polygons=extras.polygons, number=result.frames - 1)
+            drawn = None if truth is None else truth.polygons_of(picture.name)
+            seen = _seen(picture, own, sorter, drawn=drawn, number=result.frames - 1)
             result.matches += [] if seen.match is None else [seen.match]
             for show in extras.viewers:
                 show(seen)
         line += len(picture.pixels)
         result.steps.append(_without_crops(step))
+    if not result.frames:
+        count, first = sum(result.missing.values()), next(iter(result.missing))
+        raise FrameError(f"{source}: none of its {count} pictures can be used; the first: {first}")
     if as_blocks:
-        result.steps.append(_without_crops(inline.finish()))
+        result.steps.append(_without_crops(_finished(inline, watch)))
     if extras.polygons and not result.matches:
         named = next(iter(extras.polygons))
         raise FrameError(f"{source}: none of its pictures is named in the truth file, which has {named}")
@@ -205,6 +210,16 @@ def decision_rows(result: Replay, class_names: tuple[str, ...]) -> Iterator[Deci
             )
 
 
+def _finished(inline: InlineSorter, watch: StageWatch | None) -> Sorted:
+    """Return what is left at the end of a scene; its time counts as that of one block more."""
+    if watch is not None:
+        watch.start()
+    step = inline.finish()
+    if watch is not None:
+        watch.end_frame()
+    return step
+
+
 def _usable(source: Path, result: Replay, watch: StageWatch | None) -> Iterator[Frame]:
     if watch is not None:
         watch.start()
@@ -228,7 +243,9 @@ def _moved(decisions: Decisions, lines: int) -> Decisions:
     return msgspec.structs.replace(decisions, lines=decisions.lines + lines, boxes_px=boxes)
 
 
-def _seen(picture: Frame, decisions: Decisions, sorter: Sorter, *, polygons: Polygons | None, number: int) -> Seen:
+def _seen(
+    picture: Frame, decisions: Decisions, sorter: Sorter, *, drawn: Sequence[NDArray[np.float32]] | None, number: int
+) -> Seen:
     """Join a picture's outlines, found once more, with the decisions about them and what people drew."""
     pixels = picture.pixels
     if sorter.flat_field is not None:
@@ -241,7 +258,6 @@ def _seen(picture: Frame, decisions: Decisions, sorter: Sorter, *, polygons: Pol
     rows = [(i, places[key]) for i, key in enumerate(keys) if key in places]
     contours = tuple(objects.contours[i] for i, _ in rows)
     own = decisions.select(np.array([row for _, row in rows], np.int64))
-    drawn = None if polygons is None else _polygons_of(picture.name, polygons)
     match = None if drawn is None else match_objects(contours, drawn, pixels.shape[:2])
     return Seen(number, picture.name, pixels, contours, own, drawn, match)
 
@@ -249,12 +265,3 @@ def _seen(picture: Frame, decisions: Decisions, sorter: Sorter, *, polygons: Pol
 def _without_crops(step: Sorted) -> Sorted:
     """Drop the pixels, so that the memory of a long replay is bounded by its decisions."""
     return Sorted(step.decisions.without_crops(), step.pulses)
-
-
-def _polygons_of(name: str, polygons: Polygons) -> Sequence[NDArray[np.float32]] | None:
-    """Return the polygons of a picture by its name, or by the end of its path where the folders differ."""
-    if name in polygons:
-        return polygons[name]
-    base = Path(name).name
-    alike = [drawn for other, drawn in polygons.items() if Path(other).name == base]
-    return alike[0] if len(alike) == 1 else None

@@ -11,6 +11,7 @@ from edge_runtime.overlay import DISAGREEMENT, class_colour, web_colour
 from edge_runtime.page import line_sample, page_html, table, tile
 from edge_runtime.phrases import Language, Phrase
 from edge_runtime.reports import ReplayReport
+from edge_runtime.reports_text import frequent_reasons
 from edge_runtime.schemas import DisplayName
 from edge_runtime.sheet_texts import Say, same
 
@@ -130,7 +131,8 @@ def _tiles(report: ReplayReport) -> Iterator[str]:
         yield tile("", Say.precision, same(f"{report.precision:.3f}"), Say.precision_note)
         yield tile("", Say.overlap, same(f"{report.mean_iou:.3f}"), Say.overlap_note)
     if report.missing:
-        reasons = "; ".join(f"{count} × {reason}" for reason, count in report.missing.items())
+        told = [f"{count} × {reason}" for reason, count in frequent_reasons(report.missing)]
+        reasons = "; ".join([*told, *(["…"] if len(report.missing) > len(told) else [])])
         yield tile("bad", Say.missing, same(str(sum(report.missing.values()))), same(reasons))
 
 

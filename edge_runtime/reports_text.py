@@ -1,9 +1,19 @@
 """Reports of the machine's commands as plain text. Pure."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from edge_runtime.reports import ReplayReport, SpoolReport, TeachReport
 from edge_runtime.virtual_run import VirtualReport
 
-__all__ = ["replay_text", "spool_text", "teach_text", "virtual_text"]
+__all__ = ["TOLD_REASONS", "frequent_reasons", "replay_text", "spool_text", "teach_text", "virtual_text"]
+
+TOLD_REASONS: Final = 10  # reasons may differ by a byte count, picture by picture
+
+
+def frequent_reasons(missing: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Return at most ten reasons why pictures are missing, and how many each; the most frequent first."""
+    return sorted(missing.items(), key=lambda item: (-item[1], item[0]))[:TOLD_REASONS]
 
 
 def replay_text(report: ReplayReport) -> str:
@@ -15,7 +25,8 @@ def replay_text(report: ReplayReport) -> str:
         ),
         _counts(report.classes),
     ]
-    lines += [f"missing {count}: {reason}" for reason, count in report.missing.items()]
+    lines += [f"missing {count}: {reason}" for reason, count in frequent_reasons(report.missing)]
+    lines += _untold(report.missing)
     if report.recall is not None and report.precision is not None and report.mean_iou is not None:
         lines.append(
             f"against {report.polygons} polygons: recall {report.recall:.3f}, precision {report.precision:.3f}, "
@@ -58,6 +69,14 @@ def virtual_text(report: VirtualReport) -> str:
     if report.recorded is not None:
         lines.append(f"recorded: {_counts(report.recorded.taken)}")
     return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+
+
+def _untold(missing: Mapping[str, int]) -> list[str]:
+    more = len(missing) - TOLD_REASONS
+    if more <= 0:
+        return []
+    pictures = sum(missing.values()) - sum(count for _, count in frequent_reasons(missing))
+    return [f"missing {pictures}: {more} more reasons; --json has them all"]
 
 
 def _stage_lines(report: ReplayReport) -> list[str]:

@@ -79,6 +79,22 @@ def test_file_of_another_shape_is_an_error_that_names_it(tmp_path: Path, content
         read_annotations(write(tmp_path, content))
 
 
+@pytest.mark.parametrize("far", [1e300, -1e300, 1e39, 1e8, -1_000_001])
+def test_corner_beyond_any_picture_is_an_error_that_names_file_and_picture(tmp_path: Path, far: float) -> None:
+    for corner in ([far, 0], [0, far]):
+        content = {"images": [{"file": "a.jpg", "objects": [{"polygon": [[0, 0], [9, 0], corner]}]}]}
+        with pytest.raises(FrameError, match=r"annotations\.json: a polygon of a\.jpg has a corner at"):
+            read_annotations(write(tmp_path, content))
+
+
+def test_corner_outside_the_picture_is_taken(tmp_path: Path) -> None:
+    polygon = [[-1_000_000, 0], [9, 0], [9, 1_000_000]]
+    content = {"images": [{"file": "a.jpg", "objects": [{"polygon": polygon}]}]}
+    polygons = read_annotations(write(tmp_path, content))
+    assert polygons["a.jpg"][0].tolist() == polygon
+    assert match_objects([], polygons["a.jpg"], SHAPE) == Match(0, 1, ())
+
+
 def test_missing_and_broken_files_are_errors(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_bytes(b'{"images": [\xff')
     for name in ("missing.json", "broken.json"):

@@ -1,6 +1,7 @@
 """The machine's command line: one JSON object a command, the documented exit codes, nothing heavy before it works."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,20 @@ def test_replay_shows_what_it_saw_and_decides_as_without(
     assert sum(time.share for time in shown.stages) == pytest.approx(1)
     assert '<html lang="zh-CN">' in sheet.read_text(encoding="utf-8")
     assert len(list(overlay.iterdir())) == 3
+
+
+def test_names_that_are_not_utf_8_cost_no_page(
+    program: Program, recording: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    source = recording.rename(tmp_path / os.fsdecode(b"\xc1\xa3"))
+    (source / "0.png").rename(source / os.fsdecode(b"\xd6\xd0.png"))
+    (source / os.fsdecode(b"\xd6\xd1.png")).write_bytes(b"")
+    for command in (("replay", source, "--model", tiny_model_folder), ("recipe", source)):
+        sheet = tmp_path / f"{command[0]}.html"
+        for more in ((), ("--json",)):
+            code, _, stderr = program(*command, "--sheet", sheet, *more)
+            assert (code, stderr) == (0, "")
+        assert "\\xd6\\xd0.png" in sheet.read_text(encoding="utf-8")
 
 
 def test_recipe_is_proposed_printed_written_and_accepted_by_check(
@@ -276,6 +291,13 @@ def test_other_faults_have_their_exit_codes(
         (3, ("replay", recording, *model, "--blocks", "--set", "segment.mask=full")),
         (2, ("replay", recording, *model, "--blocks", "--sheet", tmp_path / "sheet.html")),
         (2, ("replay", recording, *model, "--blocks", "--overlay", tmp_path / "overlay")),
+        (2, ("replay", recording, *model, "--sheet", recording / "0.png")),
+        (2, ("replay", recording / "0.png", *model, "--sheet", recording / "0.png")),
+        (2, ("replay", recording, *model, "--decisions", recording / "log")),
+        (2, ("replay", recording, *model, "--overlay", recording / "overlay")),
+        (2, ("recipe", recording, "--out", recording / "recipe.toml")),
+        (2, ("recipe", recording / "0.png", "--sheet", recording / "0.png")),
+        (2, ("recipe", recording, "--name", "\udcd6")),
         (3, ("recipe", recording, "--classes", "good,good")),
         (5, ("recipe", tmp_path / "empty")),
         (5, ("recipe", recording, "--out", tmp_path / "no" / "recipe.toml")),

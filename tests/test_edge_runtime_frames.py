@@ -1,16 +1,20 @@
 """Every picture of a recording is a frame or missing with its reason, in one order."""
 
 import io
+import os
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.errors import FrameError
-from edge_runtime.frames import Frame, MissingFrame, read_frames
+from edge_runtime.frames import Frame, MissingFrame, picture_names, printable, read_frames
 
 
 def picture(level: int) -> NDArray[np.uint8]:
@@ -117,6 +121,47 @@ def test_damaged_compressed_tar_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(FrameError, match=r"run\.tar\.gz"):
         levels(path)
+
+
+@given(st.binary())
+def test_every_name_can_be_printed_and_utf_8_stays(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+    assert printable(name).encode().decode() == printable(name)
+    assert printable(printable(name)) == printable(name)
+    with suppress(UnicodeDecodeError):
+        assert printable(name) == raw.decode()
+
+
+def test_names_that_are_not_utf_8_can_be_printed_where_they_leave(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xd6\xd0.png")).write_bytes(encoded(7))
+    (folder / os.fsdecode(b"\xd6\xd1.png")).write_bytes(b"no picture")
+    with tarfile.open(tmp_path / "run.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.add(folder, "gbk")
+    names = ("\\xd6\\xd0.png", "\\xd6\\xd1.png")
+    for source, start in ((folder, ""), (tmp_path / "run.tar", "gbk/")):
+        assert [frame.name for frame in read_frames(source)] == [start + name for name in names]
+        assert picture_names(source) == tuple(start + name for name in names)
+    for frame in read_frames(folder):
+        assert isinstance(frame, Frame) or frame.reason.encode()
+
+
+def test_video_whose_path_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xd6\xd0.avi")
+    path.write_bytes(b"")
+    with pytest.raises(FrameError, match=r"d6.*\.avi: the path of a video must be UTF-8"):
+        levels(path)
+
+
+def test_names_are_known_before_a_recording_is_read(folder: Path, tmp_path: Path) -> None:
+    tar = write_tar(tmp_path / "run.tar", {"run/b.png": b"no picture", "run/a.png": encoded(1), "run/readme.md": b""})
+    (tmp_path / "run.avi").write_bytes(b"no video")
+    for source in (folder, folder / "a.png", tar):
+        assert picture_names(source) == tuple(frame.name for frame in read_frames(source))
+    assert picture_names(tmp_path / "run.avi") == ()
+    with pytest.raises(FrameError, match="is no picture, folder, tar or video"):
+        picture_names(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "nowhere.png", "nowhere.avi", "notes.txt"])

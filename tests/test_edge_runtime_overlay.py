@@ -99,3 +99,20 @@ def test_smaller_picture_shows_the_same_place() -> None:
     painted = cv2.boundingRect(is_near(small, class_colour(0)).astype(np.uint8))
     assert small.shape == (100, 150, 3)
     assert np.abs(np.subtract(painted, (50, 25, 51, 51))).max() <= 2
+
+
+@given(st.lists(st.tuples(st.integers(-60, 180), st.integers(-60, 140)), min_size=1, max_size=6), st.booleans())
+def test_polygon_beyond_the_border_is_dashed_as_if_the_picture_went_on(
+    corners: list[tuple[int, int]], is_missed: bool
+) -> None:
+    polygon = np.array(corners, np.float32)
+    wide = np.full((280, 320, 3), 60, np.uint8)
+    whole = draw_overlay(wide, [], [Drawn(polygon + 100, is_missed)])[100:180, 100:220]
+    part = draw_overlay(GRAY, [], [Drawn(polygon, is_missed)])
+    assert (np.abs(whole.astype(int) - part) > 60).mean() < 0.01  # a line that a border cuts is rounded anew there
+
+
+def test_polygon_that_reaches_a_thousand_times_round_the_picture_is_drawn() -> None:
+    far = np.array([(40, 1e6), (40, -1e6), (1e6, 0)], np.float32)
+    picture = draw_overlay(GRAY, [], [Drawn(np.tile(far, (1000, 1)), is_missed=False)])
+    assert count(picture, PERSON) > 20

@@ -90,7 +90,7 @@ def test_unusable_sources_and_names_are_refused(recording: Path, tmp_path: Path)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "0.png").write_bytes(b"no picture")
-    with pytest.raises(FrameError, match="none of its 1 pictures can be used"):
+    with pytest.raises(FrameError, match="none of its 1 pictures can be used; the first: "):
         look_at_frames(broken, ("good",))
     with pytest.raises(ConfigError, match=r"class\[1\]\.name"):
         look_at_frames(recording, ("good", ""))

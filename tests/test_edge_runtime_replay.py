@@ -18,7 +18,8 @@ from edge_runtime.flat_field import FlatField
 from edge_runtime.inline import desk_machine
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Sorter
-from edge_runtime.replay import Extras, Polygons, Seen, decision_rows, replay, replay_report
+from edge_runtime.replay import Extras, Seen, decision_rows, replay, replay_report
+from edge_runtime.replay_truth import Polygons
 from edge_runtime.reports import ReplayReport
 from edge_runtime.reports_text import replay_text
 from edge_runtime.schemas import ClassRule, Recipe
@@ -142,6 +143,25 @@ def test_polygons_are_found_by_name_and_by_the_end_of_a_path_that_only_one_has(r
         run(recording, truth={"here/0.png": drawn, "there/0.png": drawn})
 
 
+def test_polygons_of_one_picture_are_never_those_of_another_of_the_same_end(tmp_path: Path, recording: Path) -> None:
+    drawn = boxes_as_polygons(recording)["train/0.png"]
+    for folder, number in (("a", 1), ("b", 0)):
+        (tmp_path / "both" / folder).mkdir(parents=True)
+        (recording / f"{number}.png").rename(tmp_path / "both" / folder / "0.png")
+    report = run(tmp_path / "both", truth={"b/0.png": drawn})
+    assert (report.frames, report.polygons, report.recall) == (2, 12, 1.0)
+    with pytest.raises(FrameError, match=r"a/0\.png and b/0\.png both claim"):
+        run(tmp_path / "both", truth={"c/0.png": drawn})
+
+
+def test_recording_without_a_usable_picture_is_an_error_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "0.png").write_bytes(b"")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    for as_blocks in (False, True):
+        with pytest.raises(FrameError, match="none of its 2 pictures can be used; the first: empty file"):
+            run(tmp_path, as_blocks=as_blocks)
+
+
 def test_truth_about_other_pictures_is_an_error(recording: Path) -> None:
     with pytest.raises(FrameError, match=r"none of its pictures is named in the truth file, which has other\.png"):
         run(recording, truth={"other.png": []})
@@ -170,6 +190,12 @@ def test_blocks_have_times_too(recording: Path) -> None:
     watch = StageWatch(TickClock())
     replay(recording, make_sorter(), MACHINE, as_blocks=True, extras=Extras(watch=watch))
     assert tuple(time.stage for time in watch.times()) == STAGES
+
+
+def test_objects_that_only_the_end_of_the_scene_completes_have_times(recording: Path) -> None:
+    watch = StageWatch(TickClock())
+    replay(recording / "0.png", make_sorter(), MACHINE, as_blocks=True, extras=Extras(watch=watch))
+    assert "infer" in {time.stage for time in watch.times()}
 
 
 def test_viewer_sees_outlines_and_decisions_of_the_same_objects(recording: Path) -> None:
@@ -203,6 +229,16 @@ def test_text_tells_what_a_person_asks(recording: Path) -> None:
     assert "missing 1: empty file" in text
     assert "against 24 polygons: recall 1.000, precision 1.000" in text
     assert text.splitlines()[-1].startswith("decisions ")
+
+
+def test_text_tells_at_most_ten_reasons_and_counts_the_rest(recording: Path) -> None:
+    reasons = {f"{size} bytes": 1 + size % 2 for size in range(15)}
+    lines = replay_text(replace(run(recording), missing=reasons)).splitlines()
+    told = [line for line in lines if line.startswith("missing ")]
+    assert told[0] == "missing 2: 1 bytes"
+    assert told[10:] == ["missing 5: 5 more reasons; --json has them all"]
+    few = replay_text(replace(run(recording), missing=dict(list(reasons.items())[:10])))
+    assert few.count("missing ") == 10
 
 
 @pytest.mark.parametrize(
