@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import click
 import msgspec
 
+from firmware_bridge.printable import printable
 from firmware_bridge.product_error import EXIT_BUG, ProductError
 
 __all__ = [
@@ -93,8 +94,8 @@ def configure_logs(*, verbose: int, quiet: bool) -> None:
 
 
 def print_result(result: msgspec.Struct, text: str, *, as_json: bool) -> None:
-    """Print a command's result on stdout: `result` as JSON, or `text` for people."""
-    click.echo(msgspec.json.encode(result).decode() if as_json else text)
+    """Print a command's result on stdout: `result` as JSON, or `text` for people; names of any bytes are printable."""
+    click.echo(_json(result) if as_json else printable(text))
 
 
 def run_command_line(group: click.Command, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -116,10 +117,29 @@ def run_command_line(group: click.Command, arguments: Sequence[str] | None = Non
         click.echo("interrupted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except ProductError as error:
-        click.echo(f"{error}\n{error.remedy}", err=True)
+        click.echo(printable(f"{error}\n{error.remedy}"), err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - the outermost loop of every program: nothing may leave as exit code 1
         traceback.print_exc()
         click.echo(ProductError.remedy, err=True)
         sys.exit(EXIT_BUG)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _json(result: msgspec.Struct) -> str:
+    try:
+        return msgspec.json.encode(result).decode()
+    except UnicodeEncodeError:  # a name that is no UTF-8 is somewhere in it
+        return msgspec.json.encode(_all_printable(msgspec.to_builtins(result))).decode()
+
+
+def _all_printable(value: object) -> object:
+    match value:
+        case str():
+            return printable(value)
+        case dict():
+            return {_all_printable(key): _all_printable(held) for key, held in value.items()}
+        case list() | tuple():
+            return [_all_printable(held) for held in value]
+        case _:
+            return value

@@ -1,6 +1,7 @@
 """Every way out of a command has its exit code, results go to stdout and everything else to stderr."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -9,6 +10,8 @@ import click
 import msgspec
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware_bridge.command_line import (
     EXIT_INTERRUPTED,
@@ -18,6 +21,7 @@ from firmware_bridge.command_line import (
     product_version,
     run_command_line,
 )
+from firmware_bridge.printable import printable
 from firmware_bridge.product_error import EXIT_BUG, ProductError
 
 
@@ -100,6 +104,41 @@ def test_result_is_text_or_one_json_object(capsys: pytest.CaptureFixture[str]) -
     print_result(Answer(3), "three pieces", as_json=False)
     print_result(Answer(3), "three pieces", as_json=True)
     assert capsys.readouterr().out == 'three pieces\n{"count":3,"schema_version":1}\n'
+
+
+class Names(msgspec.Struct):
+    """A result with names in every place."""
+
+    path: str
+    by_path: dict[str, list[str]]
+    count: int | None = None
+
+
+@given(st.text(st.characters()) | st.binary().map(os.fsdecode))
+def test_names_of_any_bytes_are_printable(name: str) -> None:
+    told = printable(name)
+    assert told.encode().decode() == told
+    assert printable(told) == told
+
+
+@given(st.text())
+def test_what_is_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_results_and_errors_with_names_of_any_bytes_are_printed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    name = os.fsdecode(b"\xb2\xe2")
+    print_result(Names(name, {name: [name, "粮"]}), f"checked {name} and 粮", as_json=False)
+    print_result(Names(name, {name: [name, "粮"]}), "", as_json=True)
+
+    def refuse() -> None:
+        raise FullError(f"{name} is full")
+
+    assert exit_code_of(refuse) == 5
+    text, json_line = capfdbinary.readouterr().out.splitlines()
+    assert text.decode() == r"checked \xb2\xe2 and 粮"
+    told = r"\xb2\xe2"
+    assert json.loads(json_line) == {"path": told, "by_path": {told: [told, "粮"]}, "count": None}
 
 
 @pytest.mark.parametrize(
