@@ -1,8 +1,9 @@
 """Run a program that may hang, flood or die, and always come back: bounded in wall time and in what it may say.
 
-Knows nothing of models. The program gets a request on stdin; what it writes is kept up to a limit; it and all that it
-started are killed when it takes too long or says too much. Limits of memory and processor time are the child's own
-affair (`resource.setrlimit`), since only it knows what it needs before the work begins.
+Knows nothing of models. The program gets a request on stdin; what it writes is kept up to a limit; it is killed when it
+takes too long or says too much, and so is whatever it started, always, unless that left its session. Limits of memory
+and processor time are the child's own affair (`resource.setrlimit`), since only it knows what it needs before the work
+begins.
 
 >>> import sys
 >>> from firmware_bridge.clock import SystemClock
@@ -10,24 +11,29 @@ affair (`resource.setrlimit`), since only it knows what it needs before the work
 b'hello'
 """
 
+import ctypes
 import os
 import selectors
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Final
 
 from edge_runtime.errors import StorageError
 from firmware_bridge.clock import NS_PER_S, Clock
 
-__all__ = ["MOST_OUTPUT_B", "ChildEnd", "run_bounded"]
+__all__ = ["MOST_OUTPUT_B", "ChildEnd", "die_with_parent", "run_bounded"]
 
 MOST_OUTPUT_B: Final = 64 * 2**10
 _REAP_S: Final = 5.0  # a killed process is gone in milliseconds; longer only while its disk does not answer
 _LATE: Final = "late"
 _CHUNK_B: Final = 16 * 2**10
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_ENDED: Final = ("Z", "X")  # states of a process in /proc that is gone but for its entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,10 @@ def run_bounded(
         environment: of the program; None for this process's own.
 
     Raises:
-        StorageError: the program cannot be started.
+        StorageError: the program cannot be started, or not be watched.
+
+    Note:
+        To be called on a thread that outlives the call, if the program uses `die_with_parent`: Linux means the thread.
     """
     started_ns = clock.monotonic_ns()
     try:
@@ -74,9 +83,11 @@ def run_bounded(
         )
     except OSError as error:
         raise StorageError(f"cannot start {arguments[0]}: {error.strerror or error}") from error
-    talk = _Talk(process, request, clock, started_ns + round(wall_s * NS_PER_S))
     try:
+        talk = _Talk(process, request, clock, started_ns + round(wall_s * NS_PER_S))
         killed = talk.run()
+    except OSError as error:
+        raise StorageError(f"cannot watch {arguments[0]}: {error.strerror or error}") from error
     finally:
         _end(process)
     if killed == _LATE:
@@ -84,8 +95,30 @@ def run_bounded(
     return ChildEnd(None if killed else process.returncode, bytes(talk.output), bytes(talk.complaints), killed)
 
 
+def die_with_parent(parent_pid: int) -> None:
+    """Let the system kill this process as soon as its parent is gone; for programs that `run_bounded` starts.
+
+    Their session is their own, so that no signal to the parent's reaches them.
+
+    Args:
+        parent_pid: the parent, by its own word.
+
+    Raises:
+        SystemExit: the parent was gone before.
+        StorageError: the system refuses.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
+        raise StorageError(f"cannot end with process {parent_pid}: {os.strerror(ctypes.get_errno())}")
+    if os.getppid() != parent_pid:
+        sys.exit(f"process {parent_pid}, which asked, is gone")
+
+
 class _Talk:
-    """The three pipes of a running program, served until it ends, is late or says too much."""
+    """The three pipes of a running program, served until it ends, is late or says too much.
+
+    Raises:
+        OSError: the system cannot watch a process.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes], request: bytes, clock: Clock, deadline_ns: int) -> None:
         assert process.stdin is not None
@@ -97,7 +130,9 @@ class _Talk:
         self._unsent = memoryview(request)
         self._deadline_ns = deadline_ns
         self._clock = clock
+        self._leader = os.pidfd_open(process.pid)  # tells its end and leaves it unreaped: its pid stays its own
         self._pipes = selectors.DefaultSelector()
+        self._pipes.register(self._leader, selectors.EVENT_READ)
         for pipe, event in (
             (process.stdin, selectors.EVENT_WRITE),
             (process.stdout, selectors.EVENT_READ),
@@ -108,27 +143,31 @@ class _Talk:
 
     def run(self) -> str:
         """Serve the pipes and wait for the end; return why the program must be killed, "" where it ended by itself."""
-        with self._pipes:
-            while self._pipes.get_map():
-                if self._left_s() <= 0:
-                    break
-                for key, _ in self._pipes.select(self._left_s()):
-                    self._serve(key)
-                if len(self.output) > MOST_OUTPUT_B:
-                    del self.output[MOST_OUTPUT_B:]
-                    return f"it wrote more than {MOST_OUTPUT_B} bytes"
         try:
-            self._process.wait(max(0.0, self._left_s()))
-        except subprocess.TimeoutExpired:
-            return _LATE
-        return ""
+            return self._watch()
+        finally:
+            self._pipes.close()
+            os.close(self._leader)
+
+    def _watch(self) -> str:
+        while self._pipes.get_map():
+            if self._left_s() <= 0:
+                return _LATE
+            for key, _ in self._pipes.select(self._left_s()):
+                self._serve(key)
+            if len(self.output) > MOST_OUTPUT_B:
+                del self.output[MOST_OUTPUT_B:]
+                return f"it wrote more than {MOST_OUTPUT_B} bytes"
+        return "it ended and left a process running" if _is_running(self._process.pid) else ""
 
     def _left_s(self) -> float:
         return (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S
 
     def _serve(self, key: selectors.SelectorKey) -> None:
         pipe = key.fileobj
-        assert not isinstance(pipe, int)
+        if isinstance(pipe, int):  # the program itself ended; what it started may still speak
+            self._pipes.unregister(pipe)
+            return
         if pipe is self._process.stdin:
             self._send(self._process.stdin)
             return
@@ -152,9 +191,19 @@ class _Talk:
                 stdin.close()
 
 
+def _is_running(group: int) -> bool:
+    """Tell whether a process of a group is at work, which the unreaped one that the group is named after is not."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            state, _, found = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+            if found == str(group) and state not in _ENDED:
+                return True
+    return False
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Leave nothing behind: no process of the group, no open pipe."""
-    if process.poll() is None:
+    if process.returncode is None:  # not reaped yet, so that the group cannot be another's
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):

@@ -5,21 +5,24 @@ runtime (`graph_rules`), then a child process with limits of memory and time loa
 it (`gate_child`). Whatever the model does there, this process gets a verdict.
 """
 
+import math
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from edge_runtime.bounded_child import ChildEnd, run_bounded
+from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ModelFolderError, StorageError
 from edge_runtime.gate_child import GateAnswer, GateRequest
 from edge_runtime.model import GOLDEN_FILE, ModelFolder, check_graphs
 from edge_runtime.scorer import ModelForm
 from firmware_bridge.clock import Clock, SystemClock
+from firmware_bridge.printable import printable
 
 __all__ = [
     "GateLimits",
@@ -37,6 +40,9 @@ _CHILD: Final = "edge_runtime.gate_child"
 _MODEL_COPIES: Final = 8  # bytes of memory for each of the file: parsed, optimised, weights packed anew
 _GOLDEN_COPIES: Final = 4
 _MOST_REASON: Final = 500  # characters of a child's reason that are told
+_OTHER_CROPS: Final = 300  # scored besides the golden ones: to time some, and in other places and beside others
+_US_PER_S: Final = 1e6
+_WALL_A_CPU: Final = 2.5  # other programs want the processor too
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +51,26 @@ class GateLimits:
 
     Attributes:
         memory_b: address space beyond an idle process, besides a multiple of the files' sizes.
-        cpu_s: processor time, whole seconds.
-        wall_s: wall time, the start of the process included.
+        cpu_s: processor time, whole seconds, besides a share for each pixel of each crop.
+        wall_s: wall time, the start of the process included, besides two and a half times that share.
+        cpu_us_a_pixel: the share; nine times what the largest network takes on a processor with AVX2.
     """
 
     memory_b: int = 768 * 2**20  # several times what the largest network takes with crops of 192 px
     cpu_s: int = 120
     wall_s: float = 300.0
+    cpu_us_a_pixel: float = 10.0
+
+    def for_golden(self, count: int, crop: CropSpec) -> "GateLimits":
+        """Return the limits for so many golden crops, the share of crops included.
+
+        Args:
+            count: golden crops.
+            crop: their shape.
+        """
+        share_s = math.ceil((count + _OTHER_CROPS) * crop.side_px**2 * self.cpu_us_a_pixel / _US_PER_S)
+        wall_s = self.wall_s + share_s * _WALL_A_CPU
+        return replace(self, cpu_s=self.cpu_s + share_s, wall_s=wall_s, cpu_us_a_pixel=0.0)
 
 
 class GateVerdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,25 +109,27 @@ def gate_model(
         clock: for the wall time; None for this computer's.
 
     Note:
-        Takes about a second for a good model, at most `limits.wall_s` for any.
+        Takes about a second for a good model of few golden crops, at most what `GateLimits.for_golden` says for any.
     """
     try:
         check_graphs(folder)
     except ModelFolderError as error:
-        return GateVerdict(form, "forbidden", str(error))
+        return GateVerdict(form, "forbidden", printable(str(error)))
     return try_in_child(folder, form, limits=limits or GateLimits(), clock=clock or SystemClock())
 
 
 def try_in_child(folder: ModelFolder, form: ModelForm, *, limits: GateLimits, clock: Clock) -> GateVerdict:
     """Judge what a model does when it runs, in a process of its own; `gate_model` reads its graph before."""
-    int8 = folder.card.int8
+    int8, golden_b = folder.card.int8, _golden_b(folder)
+    limits = limits.for_golden(golden_b // _crop_b(folder.card.crop), folder.card.crop)
     request = GateRequest(
-        path=str(folder.path),
+        path=os.fsencode(folder.path),
         form=form,
         model_id=folder.card.model_id,
         int8_sha256=None if int8 is None else int8.sha256,
-        memory_b=limits.memory_b + _for_files_b(folder),
+        memory_b=limits.memory_b + _for_models_b(folder) + _GOLDEN_COPIES * golden_b,
         cpu_s=limits.cpu_s,
+        parent_pid=os.getpid(),
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [_root(), os.environ.get("PYTHONPATH")]))}
     try:
@@ -120,7 +141,7 @@ def try_in_child(folder: ModelFolder, form: ModelForm, *, limits: GateLimits, cl
             environment=environment,
         )
     except StorageError as error:
-        return GateVerdict(form, "stopped", str(error))
+        return GateVerdict(form, "stopped", printable(str(error)))
     return verdict_of(end, request, budget_us=folder.card.latency_budget_us)
 
 
@@ -160,11 +181,18 @@ def _end_text(end: ChildEnd, request: GateRequest) -> str:
     return f"ended with exit code {end.code}: {said[-1][:_MOST_REASON] if said else 'it said nothing'}"
 
 
-def _for_files_b(folder: ModelFolder) -> int:
-    """Return the memory that the files of this size may need."""
+def _for_models_b(folder: ModelFolder) -> int:
+    """Return the memory that models of this size may need."""
+    return _MODEL_COPIES * (len(folder.model) + len(folder.int8 or b""))
+
+
+def _golden_b(folder: ModelFolder) -> int:
     golden = folder.path / GOLDEN_FILE
-    golden_b = golden.stat().st_size if golden.is_file() else 0
-    return _MODEL_COPIES * (len(folder.model) + len(folder.int8 or b"")) + _GOLDEN_COPIES * golden_b
+    return golden.stat().st_size if golden.is_file() else 0
+
+
+def _crop_b(crop: CropSpec) -> int:
+    return crop.side_px**2 * crop.channels
 
 
 def _root() -> str:

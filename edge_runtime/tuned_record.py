@@ -1,7 +1,7 @@
 """What `sortloop-edge tune` decided for a model on this board: a record beside the model folder, and who may read it.
 
-The record belongs to one model, kind of processor and runtime version. A record that belongs to another, or is damaged,
-is not an error: the model then runs as FP32 by onnxruntime, as it does where nothing was tuned.
+The record belongs to one model, kind of processor and runtime version. A record that belongs to another, is damaged
+or chooses what is not there is not an error: the model then runs as FP32 by onnxruntime, as where nothing was tuned.
 """
 
 from dataclasses import dataclass
@@ -106,6 +106,8 @@ def chosen_form(folder: ModelFolder) -> ChosenForm:
         return _ignored(path, "it cannot be read")
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _ignored(path, "it is damaged")
+    if record.form.variant == "int8" and folder.int8 is None:
+        return _ignored(path, f"it chooses {record.form}, and the folder has no INT8 file")
     strange = _differences(record.made_for, folder, record.form)
     if strange:
         return _ignored(path, f"it was made for another {', '.join(strange)}")
@@ -120,7 +122,7 @@ def _differences(made_for: TunedFor, folder: ModelFolder, form: ModelForm) -> li
         "model_id": made_for.model_id == folder.card.model_id,
         "int8_sha256": made_for.int8_sha256 == (None if int8 is None else int8.sha256),
         "processor": made_for.processor == processor_kind(),
-        form.provider: version == runtime_version(form.provider),
+        form.provider: version is not None and version == runtime_version(form.provider),
     }
     return [name for name, same in is_same.items() if not same]
 

@@ -23,6 +23,7 @@ __all__ = [
     "function_onnx",
     "loop_onnx",
     "make_graph_onnx",
+    "neighbourly_onnx",
     "with_model",
 ]
 
@@ -97,6 +98,21 @@ def external_onnx() -> bytes:
     tensor.external_data.add(key="location", value="/etc/passwd")
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def neighbourly_onnx() -> bytes:
+    """Return a model that takes off what the batch has on average: the same crop, other crops beside it, another class.
+
+    Its graph is allowed, its scores are probabilities, and they repeat as long as the crops come in the same order.
+    """
+    weights = {**_middle(), "first": np.array([0], np.int64)}
+    nodes = [
+        *_means(),
+        helper.make_node("ReduceMean", ["means", "first"], ["usual"], keepdims=1),
+        helper.make_node("Sub", ["means", "usual"], ["logits"]),
+        _softmax(),
+    ]
+    return make_graph_onnx(nodes, weights)
 
 
 def _custom() -> bytes:

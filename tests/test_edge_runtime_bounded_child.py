@@ -1,7 +1,9 @@
 """A program may hang, flood, die or leave children behind: the caller always comes back, soon, with what happened."""
 
 import os
+import select
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from firmware_bridge.clock import NS_PER_S, SystemClock
 
 SHORT_S = 1.5  # for programs that never end; all others have a minute
 LONG_S = 60.0
+ROOT = Path(__file__).parents[1]
 
 
 def run_code(code: str, request: bytes = b"", wall_s: float = LONG_S) -> ChildEnd:
@@ -84,6 +87,61 @@ def test_what_a_killed_program_started_is_killed_with_it(tmp_path: Path) -> None
     os.set_blocking(reader, True)
     assert os.read(reader, 1) == b""
     os.close(reader)
+
+
+def test_what_outlives_its_program_is_killed_and_told_as_late() -> None:
+    """It holds the pipes, as a shell's background job does."""
+    end, seconds = seconds_of("import os, signal\nos.fork() or signal.pause()")
+    assert (end.code, end.killed) == (None, "it had not ended after 1.5 s")
+    assert seconds < SHORT_S + 10
+
+
+@pytest.mark.parametrize("is_silent", [False, True], ids=["speaks", "silent"])
+def test_what_outlives_its_program_does_not_outlive_the_call(tmp_path: Path, is_silent: bool) -> None:
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    reader = os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+    silence = "[os.close(pipe) for pipe in range(3)]" if is_silent else ""
+    code = f"import os, signal\nos.open({str(held)!r}, os.O_WRONLY)\nif not os.fork():\n {silence}\n signal.pause()"
+    end = run_code(code, wall_s=LONG_S if is_silent else SHORT_S)
+    assert end.killed == ("it ended and left a process running" if is_silent else "it had not ended after 1.5 s")
+    os.set_blocking(reader, True)
+    assert select.select([reader], [], [], LONG_S)[0]
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
+def test_a_program_that_waits_for_its_own_is_no_fault() -> None:
+    end = run_code("import os\nif os.fork(): os.wait(); print('done')")
+    assert (end.code, end.output, end.killed) == (0, b"done\n", "")
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_a_program_ends_with_the_process_that_runs_it(tmp_path: Path, by: signal.Signals) -> None:
+    """The child holds a pipe's other end: the pipe ends when it does."""
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    child = (
+        "import os, signal, sys; from edge_runtime.bounded_child import die_with_parent; "
+        f"die_with_parent(int(sys.argv[1])); os.open({str(held)!r}, os.O_WRONLY); signal.pause()"
+    )
+    code = (
+        "import os, sys; from edge_runtime.bounded_child import run_bounded; "
+        "from firmware_bridge.clock import SystemClock; "
+        f"run_bounded([sys.executable, '-c', {child!r}, str(os.getpid())], b'', wall_s={LONG_S}, clock=SystemClock())"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as parent, held.open("rb") as pipe:
+        parent.send_signal(by)  # the pipe is open at both ends: the child waits
+        assert select.select([pipe], [], [], LONG_S)[0]
+        assert pipe.read(1) == b""
+    assert parent.returncode == -by
+
+
+def test_a_child_of_another_parent_does_not_begin() -> None:
+    """As after a parent's end between the start and the request."""
+    code = "from edge_runtime.bounded_child import die_with_parent; die_with_parent(1); print('began')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=LONG_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"process 1, which asked, is gone\n")
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from edge_runtime.decisions import decisions_sha256
 from edge_runtime.errors import ModelFolderError
 from edge_runtime.inline import InlineSorter, desk_machine, make_sorter
 from edge_runtime.model import (
+    GOLDEN_FILE,
     INT8_FILE,
     check_golden,
     int8_golden_key,
@@ -26,6 +27,7 @@ from edge_runtime.model import (
     make_classifier,
     read_golden,
 )
+from edge_runtime.model_gate import gate_model
 from edge_runtime.processor import processor_kind
 from edge_runtime.providers import open_scorer
 from edge_runtime.replay import replay, replay_report
@@ -106,6 +108,13 @@ def test_replay_as_tuned_int8_repeats_and_says_so(real_folder: Path, recording: 
     assert (first.variant, first.provider, first.objects) == ("int8", "onnxruntime", plain.objects)
 
 
+@pytest.mark.parametrize("form", [ModelForm("fp32"), ModelForm("int8")], ids=str)
+def test_the_gate_passes_a_trained_network(real_folder: Path, form: ModelForm) -> None:
+    """Its scores depend on the crop alone, bit for bit, wherever it stands and whatever stands beside it."""
+    verdict = gate_model(load_model_folder(real_folder), form)
+    assert (verdict.outcome, verdict.reason) == ("passed", "")
+
+
 def test_int8_scores_are_the_same_in_every_session_thread_and_process(real_folder: Path, tmp_path: Path) -> None:
     """Bit for bit: one session for all, two on two threads, two processes."""
     loaded = load_model_folder(real_folder)
@@ -160,17 +169,25 @@ def test_golden_scores_of_this_kind_hold_within_a_thousandth(folder: Path) -> No
         check_golden(loaded, make_classifier(loaded, "int8"), "int8")
 
 
-def test_on_a_kind_never_measured_one_crop_may_differ(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("count", "most"), [(1, 0), (2, 0), (11, 0), (63, 0), (64, 1), (200, 1), (399, 1), (400, 2), (600, 3)]
+)
+def test_on_a_kind_never_measured_one_crop_in_200_may_differ_where_there_are_64(
+    folder: Path, count: int, most: int
+) -> None:
+    """A file that decides the only crop otherwise was made for nothing."""
     loaded = load_model_folder(folder)
-    scores = read_golden(loaded).scores
-    for wrong, is_held in ((0, True), (1, True), (2, False)):
+    crops = np.resize(read_golden(loaded).crops, (count, 32, 32, 3))
+    scores = make_classifier(loaded).scores(crops)
+    np.savez(folder / GOLDEN_FILE, allow_pickle=False, crops=crops, scores=scores)
+    for wrong in range(most + 2):
         foreign = scores * np.float32(0.9)
         foreign[:wrong] = np.roll(foreign[:wrong], 1, axis=1)
         rewrite_golden(folder, **{int8_golden_key("other-kind"): foreign})
-        if is_held:
-            assert check_golden(loaded, make_classifier(loaded, "int8"), "int8") == 11
+        if wrong <= most:
+            assert check_golden(loaded, make_classifier(loaded, "int8"), "int8") == count
         else:
-            with pytest.raises(ModelFolderError, match="2 of 11 golden crops"):
+            with pytest.raises(ModelFolderError, match=f"{wrong} of {count} golden crops"):
                 check_golden(loaded, make_classifier(loaded, "int8"), "int8")
 
 

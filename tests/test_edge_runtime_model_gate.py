@@ -1,23 +1,37 @@
 """Whatever a model does when it runs, the gate gives a verdict: soon, within bounds, and this process lives on."""
 
 import io
+import os
 import resource
 import shutil
+import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from bad_models import DECEITFUL, FORBIDDEN, change_card, loop_onnx, with_model
+from bad_models import DECEITFUL, FORBIDDEN, change_card, loop_onnx, neighbourly_onnx, with_model
+from hypothesis import given
+from hypothesis import strategies as st
 from int8_folder import add_int8, rewrite_golden
-from tiny_model import make_onnx
+from tiny_model import make_onnx, write_model_folder
 
 from edge_runtime.bounded_child import ChildEnd
 from edge_runtime.check import check_files
+from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ModelFolderError
-from edge_runtime.gate_child import GateAnswer, GateRequest
-from edge_runtime.model import GOLDEN_FILE, INT8_FILE, MODEL_FILE, check_graphs, int8_golden_key, load_model_folder
+from edge_runtime.gate_child import GateAnswer, GateRequest, extreme_crops
+from edge_runtime.model import (
+    GOLDEN_FILE,
+    INT8_FILE,
+    MODEL_FILE,
+    check_graphs,
+    int8_golden_key,
+    load_model_folder,
+    make_classifier,
+)
 from edge_runtime.model_gate import GateLimits, forms_of, gate_model, try_in_child, verdict_of
 from edge_runtime.processor import processor_kind
 from edge_runtime.scorer import ModelForm
@@ -26,7 +40,8 @@ from edge_runtime.storage import sha256_hex
 from firmware_bridge.clock import NS_PER_S, SystemClock
 
 FP32, INT8 = ModelForm(), ModelForm("int8")
-REQUEST = GateRequest("model", FP32, "ab" * 32, None, memory_b=1000, cpu_s=7)
+ROOT = Path(__file__).parents[1]
+REQUEST = GateRequest(b"model", FP32, "ab" * 32, None, memory_b=1000, cpu_s=7, parent_pid=1)
 
 
 @pytest.fixture
@@ -82,7 +97,7 @@ def test_an_endless_model_is_stopped_by_its_processor_time(tiny_model_folder: Pa
     bad = load_model_folder(with_model(tiny_model_folder, tmp_path / "bad", loop_onnx()))
     clock = SystemClock()
     started_ns = clock.monotonic_ns()
-    verdict = try_in_child(bad, FP32, limits=GateLimits(cpu_s=2), clock=clock)
+    verdict = try_in_child(bad, FP32, limits=GateLimits(cpu_s=2, cpu_us_a_pixel=0), clock=clock)
     assert verdict.outcome == "stopped"
     assert verdict.reason.startswith("fp32 by onnxruntime: its process was stopped by the system: more than 2 s")
     assert (clock.monotonic_ns() - started_ns) / NS_PER_S < 60
@@ -90,9 +105,63 @@ def test_an_endless_model_is_stopped_by_its_processor_time(tiny_model_folder: Pa
 
 def test_an_endless_model_is_stopped_by_wall_time(tiny_model_folder: Path, tmp_path: Path) -> None:
     bad = load_model_folder(with_model(tiny_model_folder, tmp_path / "bad", loop_onnx()))
-    verdict = try_in_child(bad, FP32, limits=GateLimits(wall_s=3.0), clock=SystemClock())
+    verdict = try_in_child(bad, FP32, limits=GateLimits(wall_s=3.0, cpu_us_a_pixel=0), clock=SystemClock())
     assert (verdict.outcome, verdict.median_us) == ("stopped", None)
     assert verdict.reason == "fp32 by onnxruntime: its process was killed: it had not ended after 3 s"
+
+
+def test_a_model_whose_scores_depend_on_the_neighbours_is_refused(tmp_path: Path) -> None:
+    write_model_folder(tmp_path / "model", model=neighbourly_onnx())
+    verdict = gate_model(load_model_folder(tmp_path / "model"), FP32)
+    assert verdict.outcome == "wrong"
+    assert "gives a crop other scores beside other crops" in verdict.reason
+
+
+def test_one_golden_crop_is_enough_to_see_the_neighbours(tmp_path: Path) -> None:
+    write_model_folder(tmp_path / "model", model=neighbourly_onnx())
+    with np.load(tmp_path / "model" / GOLDEN_FILE) as golden:
+        crops = golden["crops"][:1]
+    scores = make_classifier(load_model_folder(tmp_path / "model")).scores(crops)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, crops=crops, scores=scores)
+    (tmp_path / "model" / GOLDEN_FILE).write_bytes(buffer.getvalue())
+    with pytest.raises(ModelFolderError, match="gives a crop other scores beside other crops"):
+        check_files(tmp_path / "model", None, None)
+
+
+@given(count=st.integers(0, 20_000), side_px=st.integers(16, 512), channels=st.integers(1, 32))
+def test_limits_grow_with_the_golden_crops_and_with_nothing_twice(count: int, side_px: int, channels: int) -> None:
+    crop = CropSpec(side_px=side_px, channels=channels)
+    limits = GateLimits().for_golden(count, crop)
+    assert limits.cpu_s - 120 >= (count + 300) * side_px**2 * 1e-5
+    assert limits.wall_s - 300 == 2.5 * (limits.cpu_s - 120)
+    assert limits.for_golden(count, crop) == limits
+    assert GateLimits().for_golden(count + 1000, crop).cpu_s > limits.cpu_s
+
+
+def test_a_large_network_of_many_classes_has_the_time_that_it_needs() -> None:
+    """71 ms a crop of 256 px on a processor with AVX2: 30 classes of 64 golden crops alone take 136 s."""
+    assert GateLimits().for_golden(30 * 64, CropSpec(side_px=256)).cpu_s > 5 * 136
+
+
+def test_golden_crops_are_counted_by_what_they_weigh(tiny_model_folder: Path) -> None:
+    """Limits that leave no time but that of the crops are enough for the tiny model and its 11 crops."""
+    limits = GateLimits(cpu_s=2, wall_s=30.0, cpu_us_a_pixel=100.0)
+    assert try_in_child(load_model_folder(tiny_model_folder), FP32, limits=limits, clock=SystemClock()).golden == 11
+
+
+@pytest.mark.parametrize(("side_px", "channels"), [(16, 1), (33, 3), (256, 16)])
+def test_extreme_crops_are_extreme_and_take_no_more_memory_than_they_are(side_px: int, channels: int) -> None:
+    tracemalloc.start()
+    crops = extreme_crops(CropSpec(side_px=side_px, channels=channels))
+    peak_b = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert crops.shape == (8, side_px, side_px, channels)
+    assert crops.dtype == np.uint8
+    assert (crops[0].max(), crops[1].min()) == (0, 255)
+    assert len({crop.tobytes() for crop in crops}) == 8
+    assert np.abs(np.diff(crops[3:].astype(np.int64), axis=2)).min() > 0
+    assert peak_b < 1.5 * crops.nbytes + 100_000
 
 
 def test_a_model_over_its_budget_is_refused_as_slow(folder: Path) -> None:
@@ -228,4 +297,50 @@ def test_the_child_imports_neither_torch_nor_onnx_nor_what_lies_where_a_person_s
     (tmp_path / "json.py").write_text("raise SystemExit(99)")
     monkeypatch.chdir(tmp_path)
     assert gate_model(load_model_folder(tiny_model_folder), FP32).outcome == "passed"
-    assert "edge_runtime.gate_child" in sys.modules
+    code = "import edge_runtime.gate_child, sys; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=True,
+    ).stdout.split()  # fmt: skip
+    assert "onnxruntime" in found
+    assert not {"torch", "onnx"} & set(found)
+
+
+def test_a_child_whose_parent_is_gone_judges_nothing(tiny_model_folder: Path) -> None:
+    """The test stands in for a process that took over an orphan: it is the parent, but not the one that asked."""
+    model_id = load_model_folder(tiny_model_folder).card.model_id
+    request = GateRequest(os.fsencode(tiny_model_folder), FP32, model_id, None, 2**30, 60, parent_pid=os.getpid() + 1)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "edge_runtime.gate_child"],
+        input=msgspec.json.encode(request),
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.endswith(b"which asked, is gone\n")
+
+
+def run_on(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "edge_runtime", *arguments, "--model", os.fspath(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def nameless(tiny_model_folder: Path, tmp_path: Path) -> Path:
+    """A folder whose name is no text."""
+    return Path(shutil.copytree(tiny_model_folder, tmp_path / os.fsdecode(b"model-\xb2\xe2")))
+
+
+@pytest.mark.parametrize("command", ["check", "tune"])
+def test_a_folder_whose_name_is_no_text_is_judged_and_printed(command: str, nameless: Path) -> None:
+    told, told_as_json = run_on(nameless, command), run_on(nameless, command, "--json")
+    assert (told.returncode, told.stderr) == (told_as_json.returncode, told_as_json.stderr) == (0, b"")
+    assert rb"model-\xb2\xe2" in told.stdout
+    assert isinstance(msgspec.json.decode(told_as_json.stdout), dict)
+
+
+@pytest.mark.parametrize("command", ["check", "tune"])
+def test_a_folder_whose_name_is_no_text_is_refused_by_name(command: str, nameless: Path) -> None:
+    change_golden(nameless, shift=0.01)
+    done = run_on(nameless, command)
+    assert done.returncode == 5
+    assert rb"model-\xb2\xe2/golden.npz: golden fp32 scores differ by 1.00e-02" in done.stderr

@@ -148,6 +148,26 @@ def test_a_choice_of_a_runtime_that_is_gone_does_not_hold(folder: Path) -> None:
     assert "another openvino" in chosen_form(load_model_folder(folder)).why
 
 
+def test_a_choice_of_openvino_by_no_version_of_it_does_not_hold(folder: Path) -> None:
+    """As a person may write it, on a board without it."""
+    record = TunedRecord(facts_here(load_model_folder(folder)), ModelForm("fp32", "openvino"), "by hand", {}, {})
+    tuned_path(folder).write_bytes(changed(record, openvino=None))
+    assert chosen_form(load_model_folder(folder)).why.endswith("it was made for another openvino")
+    assert open_sorter(folder).form == PLAIN
+
+
+@pytest.mark.parametrize("refused", ["", "whole: failed"], ids=["never made", "refused"])
+def test_a_choice_of_int8_that_the_folder_does_not_have_does_not_hold(
+    tiny_model_folder: Path, tmp_path: Path, refused: str
+) -> None:
+    path = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    if refused:
+        add_int8(path, refused=refused)
+    write_tuned(path, TunedRecord(facts_here(load_model_folder(path)), INT8, "by hand", {}, {}))
+    assert "it chooses int8 by onnxruntime, and the folder has no INT8 file" in chosen_form(load_model_folder(path)).why
+    assert "runs as fp32 by onnxruntime: not as tuned" in check_files(path, None, None)[str(path)]
+
+
 @pytest.fixture(scope="module")
 def scratch_folder(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy beside which a test may write again and again."""
