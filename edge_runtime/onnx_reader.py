@@ -11,9 +11,10 @@ edge_runtime.errors.ModelFolderError: the ONNX file of 0 bytes is damaged: Model
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from math import prod
 from typing import Final
+
+import msgspec
 
 from edge_runtime.errors import ModelFolderError
 
@@ -35,8 +36,7 @@ _FLOATS: Final = frozenset({5, 2})
 _DOUBLES: Final = frozenset({1, 2})
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxTensor:
+class OnnxTensor(msgspec.Struct, frozen=True):
     """A tensor stored in the file.
 
     Attributes:
@@ -55,8 +55,7 @@ class OnnxTensor:
         return prod(self.dims)
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxValue:
+class OnnxValue(msgspec.Struct, frozen=True):
     """A declared input or output.
 
     Attributes:
@@ -70,8 +69,7 @@ class OnnxValue:
     shape: tuple[int | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxSummary:
+class OnnxSummary(msgspec.Struct, frozen=True):
     """What a file holds.
 
     Attributes:
@@ -98,8 +96,7 @@ class _DamageError(Exception):
     """What is wrong; told as ModelFolderError with the file's size."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+class _Message(msgspec.Struct, frozen=True):
     """Fields of a protobuf message: those that come once, and those that may repeat, with their wire types."""
 
     name: str
@@ -168,12 +165,11 @@ def read_onnx(data: bytes) -> OnnxSummary:
         raise ModelFolderError(f"the ONNX file of {len(data)} bytes is damaged: {error}") from error
 
 
-@dataclass(slots=True)
-class _Fields:
+class _Fields(msgspec.Struct):
     """The fields of one message: integers, or views on bytes; fixed 32 and 64 bits stay bytes."""
 
-    integers: dict[int, list[int]] = field(default_factory=dict)
-    views: dict[int, list[memoryview]] = field(default_factory=dict)
+    integers: dict[int, list[int]] = msgspec.field(default_factory=dict)
+    views: dict[int, list[memoryview]] = msgspec.field(default_factory=dict)
 
     def view(self, number: int) -> memoryview | None:
         return self.views[number][0] if number in self.views else None
@@ -191,16 +187,15 @@ class _Fields:
             raise _DamageError(f"a name is no UTF-8: {error}") from error
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(msgspec.Struct):
     """One walk over a file; counts what it meets."""
 
     fields_left: int = MOST_FIELDS
     nodes: int = 0
     subgraphs: int = 0
     is_external: bool = False
-    operators: set[tuple[str, str]] = field(default_factory=set)
-    tensors: list[OnnxTensor] = field(default_factory=list)
+    operators: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    tensors: list[OnnxTensor] = msgspec.field(default_factory=list)
 
     def read(self, data: memoryview) -> OnnxSummary:
         model = self._fields(data, _MODEL)

@@ -4,7 +4,6 @@ The record belongs to one model, kind of processor and runtime version. A record
 or chooses what is not there is not an error: the model then runs as FP32 by onnxruntime, as where nothing was tuned.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -59,8 +58,7 @@ class TunedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     schema_version: Literal[1] = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ChosenForm:
+class ChosenForm(msgspec.Struct, frozen=True):
     """How a model runs, and why so."""
 
     form: ModelForm

@@ -2,7 +2,7 @@
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -23,6 +23,7 @@ from edge_runtime.model import (
     check_golden,
     load_model_folder,
     make_classifier,
+    read_golden,
 )
 from edge_runtime.norm import NormSpec
 from edge_runtime.schemas import ModelCard
@@ -190,6 +191,37 @@ def test_golden_crops_that_get_other_scores_are_refused(
     write_golden(folder, crops=crops, scores=scores)
     with pytest.raises(ModelFolderError, match=why):
         load_and_check(folder)
+
+
+@pytest.mark.parametrize(
+    ("most", "rows"), [(1, [0]), (3, [0, 3, 7]), (11, range(11)), (12, range(11)), (None, range(11))]
+)
+def test_at_most_so_many_golden_crops_are_run_evenly_spread(
+    folder: Path, most: int | None, rows: Iterable[int]
+) -> None:
+    loaded = load_model_folder(folder)
+    crops = read_golden(loaded).crops
+    seen: list[NDArray[np.uint8]] = []
+
+    class Watched(Classifier):
+        def scores(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            seen.append(crops)
+            return super().scores(crops)
+
+    watched = Watched(loaded.model, loaded.card.crop, len(loaded.card.classes))
+    assert check_golden(loaded, watched, most=most) == len(list(rows))
+    assert np.array_equal(seen[0], crops[list(rows)])
+
+
+def test_a_wrong_golden_score_among_those_run_is_found(folder: Path) -> None:
+    golden = read_golden(load_model_folder(folder))
+    scores = golden.scores.copy()
+    scores[7] = scores[7][::-1]
+    write_golden(folder, crops=golden.crops, scores=scores)
+    loaded = load_model_folder(folder)
+    assert check_golden(loaded, make_classifier(loaded), most=1) == 1
+    with pytest.raises(ModelFolderError, match="golden"):
+        check_golden(loaded, make_classifier(loaded), most=3)
 
 
 def test_scores_do_not_depend_on_the_neighbours_in_the_batch(classifier: Classifier) -> None:
