@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import FrameError
-from edge_runtime.segment import SegmentSettings, levels
+from edge_runtime.segment import SegmentSettings, smooth_levels
 
 __all__ = ["CHANNELS", "Channel", "LevelChoice", "level_choices", "pick_level"]
 
@@ -140,7 +140,7 @@ def _statistics(frames: Sequence[NDArray[np.uint8]], probe: SegmentSettings) -> 
     histograms, rim, steepness = [], np.zeros(256, np.int64), np.zeros(256, np.int64)
     square = np.ones((3, 3), np.uint8)
     for frame in frames:
-        smooth = np.asarray(cv2.medianBlur(levels(frame, probe), probe.blur_px), np.uint8)
+        smooth = smooth_levels(frame, probe)
         steep = cv2.subtract(cv2.dilate(smooth, square), cv2.erode(smooth, square))
         histograms.append(np.bincount(smooth.ravel(), minlength=256))
         rim += np.bincount(_rim(smooth), minlength=256)

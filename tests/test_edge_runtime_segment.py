@@ -1,5 +1,7 @@
 """Objects are found by the recipe's threshold, in one order, holes filled, dust left out."""
 
+from typing import Literal
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from strategies import draw_shape, scenes, segment_settings
 
 from edge_runtime.config import decode_settings
 from edge_runtime.errors import ConfigError, FrameError
-from edge_runtime.segment import SegmentSettings, foreground, gray_levels, levels, segment
+from edge_runtime.segment import SegmentSettings, foreground, gray_levels, levels, segment, smooth_levels
 
 PLAIN = SegmentSettings(blur_px=1, min_area_px=1)
 
@@ -197,6 +199,23 @@ def test_a_background_colour_belongs_to_its_channel_alone(channel: str, backgrou
 def test_grey_of_other_than_three_bands_is_the_first(bands: int) -> None:
     frame = np.arange(2 * 2 * bands, dtype=np.uint8).reshape(2, 2, bands)
     assert gray_levels(frame).tolist() == frame[:, :, 0].tolist()
+
+
+@settings(deadline=None)
+@given(COLOURS, st.sampled_from([1, 3, 5]))
+def test_noise_leaves_bands_before_they_are_compared_and_levels_else(
+    frame: NDArray[np.uint8], size: Literal[1, 3, 5]
+) -> None:
+    bands = [
+        cv2.medianBlur(band, size) if size > 1 else band for band in np.ascontiguousarray(np.moveaxis(frame, 2, 0))
+    ]
+    quiet = np.stack(bands, axis=2)
+    for channel, background in (("chroma", ()), ("background", (7,) * frame.shape[2])):
+        chosen = SegmentSettings(channel=channel, background=background, blur_px=size)  # type: ignore[arg-type]  # both are
+        assert smooth_levels(frame, chosen).tolist() == levels(quiet, chosen).tolist()
+    grey = gray_levels(frame)
+    expected = cv2.medianBlur(grey, size) if size > 1 else grey
+    assert smooth_levels(frame, SegmentSettings(blur_px=size)).tolist() == expected.tolist()
 
 
 def test_selected_objects_keep_order_and_foreground() -> None:
