@@ -1,5 +1,6 @@
 """sortloop-edge: the machine's command line. It parses, calls, prints; it knows no rule of its own."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def calibrate(
     report = measure(Calibration(camera, dark, white, out, is_area=area, target=target))
     print_result(report, calibrate_text(report), as_json=as_json)
     if report.verdict != "good":
-        raise SystemExit(1)
+        sys.exit(1)
 
 
 @cli.group(epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")

@@ -175,7 +175,11 @@ class _Fields(msgspec.Struct):
         return self.views[number][0] if number in self.views else None
 
     def text(self, number: int) -> str:
-        """Return a text, "" where the field is absent."""
+        """Return a text, "" where the field is absent.
+
+        Raises:
+            _DamageError: it is too long for a name, or no UTF-8.
+        """
         raw = self.view(number)
         if raw is None:
             return ""
@@ -198,6 +202,11 @@ class _Reader(msgspec.Struct):
     tensors: list[OnnxTensor] = msgspec.field(default_factory=list)
 
     def read(self, data: memoryview) -> OnnxSummary:
+        """Return what a file holds.
+
+        Raises:
+            _DamageError: it is damaged, or larger or deeper than any model of ours.
+        """
         model = self._fields(data, _MODEL)
         graph = model.view(7)
         if graph is None:

@@ -88,6 +88,12 @@ class _Video:
         self._written = 0
 
     def look(self, seen: Seen) -> None:
+        """Write one more frame.
+
+        Raises:
+            FrameError: the picture has another size than the first.
+            StorageError: the video cannot be begun.
+        """
         picture = draw_overlay(seen.pixels, outlines_of(seen), drawn_of(seen))
         size = (int(picture.shape[1]), int(picture.shape[0]))
         if self._writer is None:
