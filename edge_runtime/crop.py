@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _EXTENT_PERCENTILE: Final = 99.5
+_MOST_REDUCTION: Final = 64
 _SIDE_STEP_PX: Final = 16  # four halvings inside the network
 
 
@@ -49,7 +50,7 @@ class CropSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     side_px: Annotated[int, msgspec.Meta(ge=8, le=512)] = 48
-    reduction: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    reduction: Annotated[int, msgspec.Meta(ge=1, le=_MOST_REDUCTION)] = 1
     channels: Annotated[int, msgspec.Meta(ge=1, le=32)] = 3
 
     @property
@@ -88,7 +89,7 @@ def common_extent_px(extents_px: Sequence[int]) -> int:
 
 
 def crop_for(extent_px: int, channels: int, *, most_side_px: int) -> CropSpec:
-    """Return the crop whose window holds objects of an extent.
+    """Return the crop whose window holds objects of an extent, else the largest there is: then they are oversize.
 
     Args:
         extent_px: in frame pixels, > 0.
@@ -98,6 +99,7 @@ def crop_for(extent_px: int, channels: int, *, most_side_px: int) -> CropSpec:
     Returns:
         A side that is a multiple of 16, and so may exceed `most_side_px` by up to 15.
     """
+    extent_px = min(extent_px, most_side_px * _MOST_REDUCTION)
     reduction = -(-extent_px // most_side_px)
     side_px = -(-extent_px // reduction)
     side_px = -(-side_px // _SIDE_STEP_PX) * _SIDE_STEP_PX

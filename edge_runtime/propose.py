@@ -39,7 +39,6 @@ from edge_runtime.triage import is_cut_off
 __all__ = ["Figures", "Proposal", "propose"]
 
 _MOST_SIDE_PX: Final = 64  # of a crop, as `sortloop-train import` has it by default
-_MOST_WINDOW_PX: Final = _MOST_SIDE_PX * 64  # reduced by 64, the most that a recipe takes
 _LEAST_PX: Final = 9  # smaller specks are not even measured
 _WIDTH: Final = 0.4  # of the typical width: narrower is a thread, a scratch or an edge
 _THIN_PX, _STOUT_PX = 8, 24  # typical widths from which on a median of 3, and of 5 pixels leaves objects alone
@@ -153,7 +152,7 @@ def _crop(found: Sequence[Objects], channels: int, typical_px: float) -> tuple[C
     single = components.select(~components.are_clumps(typical_px))
     extents = (single if len(single) else components).extents_px.tolist()
     extent_px = common_extent_px(extents or [round(typical_px**0.5)])
-    return crop_for(min(extent_px, _MOST_WINDOW_PX), channels, most_side_px=_MOST_SIDE_PX), extent_px
+    return crop_for(extent_px, channels, most_side_px=_MOST_SIDE_PX), extent_px
 
 
 def _why_side(crop: CropSpec, extent_px: int) -> Phrase:

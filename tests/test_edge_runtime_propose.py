@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.annotations import match_objects, read_annotations
+from edge_runtime.config import decode_settings
 from edge_runtime.crop import CropSpec, crop_for
 from edge_runtime.errors import FrameError
 from edge_runtime.grain_textures import belt_texture
@@ -240,10 +241,13 @@ def test_typical_object_is_not_moved_by_dust_or_heaps() -> None:
     assert typical_area_px(measure_components([])) == 0.0
 
 
-@given(st.integers(1, 4000), st.sampled_from([32, 48, 64]))
-def test_window_holds_the_extent_with_few_pixels(extent_px: int, most_side_px: int) -> None:
+@given(st.integers(1, 20_000), st.sampled_from([32, 48, 64]))
+def test_window_holds_the_extent_with_few_pixels_or_is_the_largest_that_a_recipe_takes(
+    extent_px: int, most_side_px: int
+) -> None:
     crop = crop_for(extent_px, 3, most_side_px=most_side_px)
-    assert crop.window_px >= extent_px
+    assert decode_settings(msgspec.to_builtins(crop), CropSpec, "recipe.toml") == crop
+    assert crop.window_px >= min(extent_px, 64 * most_side_px)
     assert crop.side_px % 16 == 0
     assert crop.side_px < most_side_px + 16
 

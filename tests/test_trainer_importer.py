@@ -506,3 +506,12 @@ def test_rice_without_its_manifest_does_not_chain(pool: Pool, tmp_path: Path) ->
     table = pool.load(["train", "validation"])
     assert max(Counter(table.groups).values()) <= 3
     assert abs(Counter(table.splits)["validation"] - 1500) <= 5
+
+
+def test_pictures_beyond_the_largest_window_are_left_out_and_the_pool_stays_whole(tmp_path: Path, pool: Pool) -> None:
+    rng = np.random.default_rng(0)
+    for at in range(2):
+        put(tmp_path / "wide", f"rail/{at}.png", png(rng.integers(0, 256, (20, 4200, 3)).astype(np.uint8)))
+    for _ in range(2):  # the second time with the settings that the first one stored
+        with pytest.raises(ImportFailedError, match=r"no sample among 2 files .*oversize 2"):
+            run(tmp_path / "wide", pool)
