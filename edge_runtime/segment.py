@@ -7,9 +7,9 @@ Pure: the same pixels give the same objects in the same order, however the strea
 [[2, 3, 5, 3]]
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import cv2
 import msgspec
@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from edge_runtime.errors import FrameError
 
 __all__ = ["Objects", "SegmentSettings", "foreground", "gray_levels", "levels", "measure", "segment", "smooth_levels"]
-
-_STRIP_ROWS: Final = 32  # of 8, 16, 32 and 64 rows these were fastest, five times as fast as the whole frame at once
 
 
 class SegmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +136,8 @@ def levels(frame: NDArray[np.uint8], settings: SegmentSettings) -> NDArray[np.ui
         case "gray":
             return gray_levels(frame)
         case "chroma":
-            return _by_strips(frame, _chroma)
+            bands = cv2.split(frame)
+            return np.asarray(cv2.subtract(reduce(cv2.max, bands), reduce(cv2.min, bands)), np.uint8)
         case "background":
             return _from_background(frame, settings.background)
         case channel:
@@ -160,6 +159,8 @@ def smooth_levels(frame: NDArray[np.uint8], settings: SegmentSettings) -> NDArra
     if size == 1:
         return levels(frame, settings)
     if settings.channel in {"chroma", "background"}:
+        if frame.shape[2] == 3:  # in one call, for half the time
+            return levels(np.asarray(cv2.medianBlur(frame, size), np.uint8), settings)
         bands = [cv2.medianBlur(band, size) for band in cv2.split(frame)]
         return levels(np.asarray(cv2.merge(bands), np.uint8).reshape(frame.shape), settings)
     return np.asarray(cv2.medianBlur(levels(frame, settings), size), np.uint8)
@@ -213,31 +214,13 @@ def measure(contours: Sequence[NDArray[np.int32]], found: NDArray[np.uint8], set
     return large.select(np.array([_width_px(contour) >= settings.min_width_px for contour in large.contours], np.bool_))
 
 
-def _chroma(strip: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    bands = cv2.split(strip)
-    cv2.subtract(reduce(cv2.max, bands), reduce(cv2.min, bands), dst=out)
-
-
 def _from_background(frame: NDArray[np.uint8], colour: tuple[int, ...]) -> NDArray[np.uint8]:
     if len(colour) != frame.shape[2]:
         raise FrameError(f"picture of {frame.shape[2]} bands: the recipe's background has {len(colour)}")
-    background = np.empty((_STRIP_ROWS, *frame.shape[1:]), np.uint8)
-    background[:] = colour
-
-    def distance(strip: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        np.copyto(out, reduce(cv2.max, cv2.split(cv2.absdiff(strip, background[: len(strip)]))))
-
-    return _by_strips(frame, distance)
-
-
-def _by_strips(
-    frame: NDArray[np.uint8], rule: Callable[[NDArray[np.uint8], NDArray[np.uint8]], None]
-) -> NDArray[np.uint8]:
-    """Return (H, W) uint8 that `rule` fills strip by strip: what it needs meanwhile stays in the processor's cache."""
-    found = np.empty(frame.shape[:2], np.uint8)
-    for start in range(0, len(frame), _STRIP_ROWS):
-        rule(frame[start : start + _STRIP_ROWS], found[start : start + _STRIP_ROWS])
-    return found
+    line = np.empty((1, *frame.shape[1:]), np.uint8)
+    line[:] = colour
+    differences = cv2.split(cv2.absdiff(frame, cv2.repeat(line, len(frame), 1)))
+    return np.asarray(reduce(cv2.max, differences), np.uint8)
 
 
 def _width_px(contour: NDArray[np.int32]) -> float:
