@@ -19,8 +19,8 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.errors import EdgeError, ModelFolderError
 from edge_runtime.model import ModelFolder, check_golden, check_scores, load_model_folder, read_golden
 from edge_runtime.providers import open_scorer
-from edge_runtime.score_timing import TIMED_CROPS, medians_us, spread_rows
-from edge_runtime.scorer import BATCH, ModelForm, Scorer
+from edge_runtime.score_timing import TIMED_CROPS, medians_us
+from edge_runtime.scorer import BATCH, ModelForm, Scorer, spread_rows
 from firmware_bridge.clock import NS_PER_S, Clock, CpuClock
 from firmware_bridge.printable import printable
 

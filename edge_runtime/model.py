@@ -24,7 +24,7 @@ from edge_runtime.graph_rules import check_graph
 from edge_runtime.norm import check_norm_spec
 from edge_runtime.processor import processor_kind, sums_may_overflow
 from edge_runtime.schemas import ModelCard, NormTable, Recipe
-from edge_runtime.scorer import Scorer, Variant, scores_in_batches
+from edge_runtime.scorer import Scorer, Variant, scores_in_batches, spread_rows
 from edge_runtime.storage import read_bytes, sha256_hex
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "int8_golden_key",
     "load_model_folder",
     "make_classifier",
+    "model_bytes",
     "read_golden",
 ]
 
@@ -216,10 +217,19 @@ def make_classifier(folder: ModelFolder, variant: Variant = "fp32") -> Classifie
         ModelFolderError: onnxruntime cannot load it, its input or output is not what the card says, or the folder has
             no INT8 model and that is asked for.
     """
+    return Classifier(model_bytes(folder, variant), folder.card.crop, len(folder.card.classes))
+
+
+def model_bytes(folder: ModelFolder, variant: Variant) -> bytes:
+    """Return the ONNX bytes of a variant.
+
+    Raises:
+        ModelFolderError: the folder has no INT8 model and that is asked for.
+    """
     model = folder.model if variant == "fp32" else folder.int8
     if model is None:
         raise ModelFolderError(f"{folder.path} has no {INT8_FILE}: only fp32 can run")
-    return Classifier(model, folder.card.crop, len(folder.card.classes))
+    return model
 
 
 def check_golden(folder: ModelFolder, scorer: Scorer, variant: Variant = "fp32", *, most: int | None = None) -> int:
@@ -243,15 +253,15 @@ def check_golden(folder: ModelFolder, scorer: Scorer, variant: Variant = "fp32",
     kind = processor_kind()
     is_known = variant == "fp32" or kind in golden.int8
     expected = golden.scores if variant == "fp32" else golden.int8.get(kind, next(iter(golden.int8.values())))
-    rows = _spread(len(golden.crops), most)
+    most = len(golden.crops) if most is None else most
     try:
-        scores = scorer.scores(golden.crops[rows])
+        scores = scorer.scores(spread_rows(golden.crops, most))
         check_scores(scores)
     except ModelFolderError as error:
         raise ModelFolderError(f"{path}: {error}") from error
     if expected.shape != (len(golden.crops), scores.shape[1]):
         raise ModelFolderError(f"{path} has scores of shape {expected.shape} for crops that get {scores.shape}")
-    expected = expected[rows]
+    expected = spread_rows(expected, most)
     wrong = int((scores.argmax(axis=1) != expected.argmax(axis=1)).sum())
     if wrong > (0 if is_known else _most_foreign(len(scores))):
         raise ModelFolderError(f"{path}: {wrong} of {len(scores)} golden crops get another class here in {variant}")
@@ -260,11 +270,6 @@ def check_golden(folder: ModelFolder, scorer: Scorer, variant: Variant = "fp32",
     if is_known and not worst <= tolerance:  # also where golden scores are not numbers
         raise ModelFolderError(f"{path}: golden {variant} scores differ by {worst:.2e}, the limit is {tolerance:.0e}")
     return len(scores)
-
-
-def _spread(count: int, most: int | None) -> slice | NDArray[np.int64]:
-    """Return which of `count` rows to take, evenly spread."""
-    return slice(None) if most is None or count <= most else np.arange(most) * count // most
 
 
 def check_graphs(folder: ModelFolder) -> None:

@@ -6,8 +6,7 @@ False
 
 import onnxruntime as ort
 
-from edge_runtime.errors import ModelFolderError
-from edge_runtime.model import INT8_FILE, ModelFolder, make_classifier
+from edge_runtime.model import ModelFolder, make_classifier, model_bytes
 from edge_runtime.openvino_scorer import OpenvinoClassifier
 from edge_runtime.scorer import ModelForm, Provider, Scorer
 
@@ -36,7 +35,4 @@ def open_scorer(folder: ModelFolder, form: ModelForm) -> Scorer:
     """
     if form.provider == "onnxruntime":
         return make_classifier(folder, form.variant)
-    model = folder.model if form.variant == "fp32" else folder.int8
-    if model is None:
-        raise ModelFolderError(f"{folder.path} has no {INT8_FILE}: only fp32 can run")
-    return OpenvinoClassifier(model, folder.card.crop, len(folder.card.classes))
+    return OpenvinoClassifier(model_bytes(folder, form.variant), folder.card.crop, len(folder.card.classes))

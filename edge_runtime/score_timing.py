@@ -1,13 +1,13 @@
 """How long sessions take a crop: in turn, so that whatever else the computer does hits all alike.
 
->>> import numpy as np
->>> spread_rows(np.arange(10), 4).tolist()
-[0, 2, 5, 7]
+>>> from firmware_bridge.clock import ManualClock
+>>> medians_us([], np.zeros((1, 8, 8, 3), np.uint8), ManualClock())
+[]
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edge_runtime.errors import ModelFolderError
 from edge_runtime.scorer import Scorer
 from firmware_bridge.clock import Clock
 
-__all__ = ["TIMED_CROPS", "medians_us", "spread_rows"]
+__all__ = ["TIMED_CROPS", "medians_us"]
 
 TIMED_CROPS: Final = 16  # two full batches, taken again until a round is long enough
 _ROUNDS: Final = 9
@@ -24,7 +24,6 @@ _ROUNDS: Final = 9
 _LEAST_ROUND_NS: Final = 80_000_000
 _MOST_PASSES: Final = 4096
 _NS_PER_US: Final = 1000
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 def medians_us(scorers: Sequence[Scorer], crops: NDArray[np.uint8], clock: Clock) -> list[float]:
@@ -49,12 +48,6 @@ def medians_us(scorers: Sequence[Scorer], crops: NDArray[np.uint8], clock: Clock
         for job, taken in zip(jobs, times, strict=True):
             taken.append(job.round_ns() / job.passes / _NS_PER_US / len(crops))
     return [float(np.median(taken)) for taken in times]
-
-
-def spread_rows(values: NDArray[_Scalar], most: int) -> NDArray[_Scalar]:
-    """Return at most `most` rows of an array, evenly spread, in order."""
-    count = min(most, len(values))
-    return values[np.arange(count) * len(values) // max(1, count)]
 
 
 @dataclass(slots=True)

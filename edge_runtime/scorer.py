@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ModelFolderError
 
-__all__ = ["BATCH", "ModelForm", "Provider", "Scorer", "Variant", "scores_in_batches"]
+__all__ = ["BATCH", "ModelForm", "Provider", "Scorer", "Variant", "scores_in_batches", "spread_rows"]
 
 Variant = Literal["fp32", "int8"]
 Provider = Literal["onnxruntime", "openvino"]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 # One shape keeps memory constant and makes a score independent of the crop's neighbours in the batch, bit for bit;
 # larger batches gain little on a network this small (vision.classifier_of_bare_ort in make bench).
@@ -51,6 +52,16 @@ class Scorer(Protocol):
             ModelFolderError: the crops have another shape than the model takes, or the model cannot be run.
         """
         ...
+
+
+def spread_rows(values: NDArray[_Scalar], most: int) -> NDArray[_Scalar]:
+    """Return at most `most` rows of an array, evenly spread, in order.
+
+    >>> spread_rows(np.arange(10), 4).tolist()
+    [0, 2, 5, 7]
+    """
+    count = min(most, len(values))
+    return values[np.arange(count) * len(values) // max(1, count)]
 
 
 def scores_in_batches(

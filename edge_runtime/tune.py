@@ -15,8 +15,8 @@ from edge_runtime.errors import ModelFolderError
 from edge_runtime.model import ModelFolder, check_graphs, load_model_folder, read_golden
 from edge_runtime.model_gate import GateLimits, GateVerdict, forms_of, gate_model
 from edge_runtime.providers import open_scorer, runtime_version
-from edge_runtime.score_timing import TIMED_CROPS, medians_us, spread_rows
-from edge_runtime.scorer import ModelForm, Scorer
+from edge_runtime.score_timing import TIMED_CROPS, medians_us
+from edge_runtime.scorer import ModelForm, Scorer, spread_rows
 from edge_runtime.tuned_record import TunedRecord, facts_here, tuned_path, write_tuned
 from firmware_bridge.clock import Clock
 

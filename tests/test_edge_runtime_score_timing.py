@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scripted_scorer import ScriptedScorer
 
 from edge_runtime.errors import ModelFolderError
-from edge_runtime.score_timing import medians_us, spread_rows
+from edge_runtime.score_timing import medians_us
+from edge_runtime.scorer import spread_rows
 from firmware_bridge.clock import ManualClock
 
 CROPS = np.zeros((4, 8, 8, 1), np.uint8)
