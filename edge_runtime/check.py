@@ -1,12 +1,14 @@
 """Files proven to be what they should be: what `sortloop-edge check` does. Nothing is changed."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.config import load_settings, settings_faults
 from edge_runtime.errors import ConfigError, ModelFolderError, StorageError
+from edge_runtime.flat_field import FlatField
 from edge_runtime.model import ModelFolder, check_graphs, load_model_folder
 from edge_runtime.model_gate import GateLimits, forms_of, gate_model
-from edge_runtime.schemas import Machine, Recipe
+from edge_runtime.schemas import Camera, Machine, Recipe
 from edge_runtime.setup import camera_references, check_bands, check_classes, load_machine
 from edge_runtime.tuned_record import chosen_form
 
@@ -30,9 +32,9 @@ def check_files(
         ModelFolderError: the folder is not whole, or the gate refuses the form in which the model would run.
     """
     faults = () if recipe is None else settings_faults(recipe, Recipe)
-    faults += () if machine is None else _machine_faults(machine)
-    if faults:
-        raise ConfigError("\n".join(faults))
+    place, more = (None, ()) if machine is None else _look_at_machine(machine)
+    if faults + more:
+        raise ConfigError("\n".join(faults + more))
     chosen = None if recipe is None else load_settings(recipe, Recipe)
     found = {}
     if model is not None:
@@ -43,40 +45,43 @@ def check_files(
         chosen = chosen or folder.recipe
     if recipe is not None and chosen is not None:
         found[str(recipe)] = f"recipe with classes {', '.join(chosen.class_names)}"
-    if machine is not None:
-        found[str(machine)] = _check_machine(machine, chosen)
+    if machine is not None and place is not None:
+        for camera, field in place.fields.items():
+            if chosen is not None:
+                check_bands(field, camera, chosen)
+        found[str(machine)] = (
+            f"machine {place.machine.name}, {len(place.machine.cameras)} cameras, {len(place.machine.lanes)} lanes; "
+            f"calibrated: {', '.join(camera.name for camera in place.fields) or 'none'}"
+        )
     return found
 
 
-def _check_machine(path: Path, recipe: Recipe | None) -> str:
-    machine, calibrated = load_machine(path), []
-    for camera in machine.cameras:
-        field = camera_references(path, camera)
-        if field is not None:
-            calibrated.append(camera.name)
-            if recipe is not None:
-                check_bands(field, camera, recipe)
-    return (
-        f"machine {machine.name}, {len(machine.cameras)} cameras, {len(machine.lanes)} lanes; "
-        f"calibrated: {', '.join(calibrated) or 'none'}"
-    )
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A machine with the references of its calibrated cameras."""
+
+    machine: Machine
+    fields: dict[Camera, FlatField]
 
 
-def _machine_faults(path: Path) -> tuple[str, ...]:
-    """Return what is wrong with a machine file, or else with the references of its cameras."""
+def _look_at_machine(path: Path) -> tuple[_Place | None, tuple[str, ...]]:
+    """Return a machine, or what is wrong with its file or else with the references of its cameras."""
     faults = settings_faults(path, Machine)
     if faults:
-        return faults
+        return None, faults
     try:
-        cameras = load_machine(path).cameras
+        machine = load_machine(path)
     except ConfigError as error:
-        return (str(error),)
-    for camera in cameras:
+        return None, (str(error),)
+    fields: dict[Camera, FlatField] = {}
+    for camera in machine.cameras:
         try:
-            camera_references(path, camera)
+            field = camera_references(path, camera)
         except (ConfigError, StorageError) as error:
             faults += (str(error),)
-    return faults
+        else:
+            fields |= {} if field is None else {camera: field}
+    return _Place(machine, fields), faults
 
 
 def _check_model(folder: ModelFolder, limits: GateLimits | None) -> str:
