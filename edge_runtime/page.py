@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from edge_runtime.images import as_bgr
 from edge_runtime.phrases import Language, Phrase
 
-__all__ = ["jpeg_uri", "line_sample", "page_html", "png_uri", "table", "tile"]
+__all__ = [
+    "frame_figure",
+    "frame_grid",
+    "jpeg_uri",
+    "legend_card",
+    "line_sample",
+    "page_html",
+    "png_uri",
+    "table",
+    "tile",
+]
 
 _PNG_LEVEL: Final = 9
 _JPEG_QUALITY: Final = 82
@@ -60,6 +70,32 @@ def tile(kind: str, what: Phrase, value: Phrase, why: Phrase | None = None) -> s
     """Return one headline figure as HTML; `kind` is a class of the style sheet: main, bad or empty."""
     note = "" if why is None else f'<div class="why">{why.__html__()}</div>'
     return f'<div class="tile {kind}"><div class="what">{what.__html__()}</div><b>{value.__html__()}</b>{note}</div>'
+
+
+def frame_figure(uri: str, name: str, told: str) -> str:
+    """Return a picture that a click makes larger, as HTML.
+
+    Args:
+        uri: of the picture.
+        name: inside the recording.
+        told: what stands beside the name, HTML.
+    """
+    return (
+        f'<figure><label><input type="checkbox" class="zoom"><img src="{uri}" alt=""></label>'
+        f"<figcaption><b>{escape(name)}</b> {told}</figcaption></figure>\n"
+    )
+
+
+def frame_grid(figures: Sequence[str]) -> str:
+    """Return figures of frames side by side, as HTML; one or two are shown larger."""
+    few = " few" if len(figures) <= 2 else ""
+    return f'<div class="frames{few}">{"".join(figures)}</div>'
+
+
+def legend_card(keys: Iterable[tuple[str, Phrase]]) -> str:
+    """Return a legend as HTML: samples, as SVG, and what they mean."""
+    items = "".join(f'<span class="key">{sample}{name.__html__()}</span>' for sample, name in keys)
+    return f'<div class="card legend">{items}</div>'
 
 
 def line_sample(colour: str, width: float, kind: str = "") -> str:

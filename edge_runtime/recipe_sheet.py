@@ -8,7 +8,17 @@ from edge_runtime.crop import canvas_of, cut_crops, is_oversize
 from edge_runtime.decisions import CUT_OFF, OVERSIZE
 from edge_runtime.gallery import SHOWN_PX
 from edge_runtime.overlay import Outline, class_colour, draw_overlay, web_colour
-from edge_runtime.page import jpeg_uri, line_sample, page_html, png_uri, table, tile
+from edge_runtime.page import (
+    frame_figure,
+    frame_grid,
+    jpeg_uri,
+    legend_card,
+    line_sample,
+    page_html,
+    png_uri,
+    table,
+    tile,
+)
 from edge_runtime.phrases import Language
 from edge_runtime.propose_levels import LevelChoice
 from edge_runtime.recipe_wizard import Wizard, recipe_toml
@@ -80,11 +90,7 @@ def _legend() -> str:
         (CUT_OFF, Say.key_at_border),
         (OVERSIZE, Say.oversize),
     )
-    items = "".join(
-        f'<span class="key">{line_sample(web_colour(class_colour(kind)), 2)}{name.__html__()}</span>'
-        for kind, name in keys
-    )
-    return f'<div class="card legend">{items}</div>'
+    return legend_card((line_sample(web_colour(class_colour(kind)), 2), name) for kind, name in keys)
 
 
 def _frames(wizard: Wizard, found: list[Objects]) -> str:
@@ -96,13 +102,8 @@ def _frames(wizard: Wizard, found: list[Objects]) -> str:
             Outline(contour, kind, is_eject=False) for contour, kind in zip(objects.contours, kinds, strict=True)
         ]
         uri = jpeg_uri(draw_overlay(frame, outlines, longest_px=SHOWN_PX))
-        count = Say.count_objects.filled(count=len(objects)).__html__()
-        figures.append(
-            f'<figure><label><input type="checkbox" class="zoom"><img src="{uri}" alt=""></label>'
-            f"<figcaption><b>{escape(name)}</b> {count}</figcaption></figure>\n"
-        )
-    few = " few" if len(figures) <= 2 else ""
-    return f'<div class="frames{few}">{"".join(figures)}</div>'
+        figures.append(frame_figure(uri, name, Say.count_objects.filled(count=len(objects)).__html__()))
+    return frame_grid(figures)
 
 
 def _crops(wizard: Wizard, found: list[Objects]) -> str:

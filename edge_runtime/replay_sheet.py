@@ -8,14 +8,14 @@ from typing import Final
 from edge_runtime.decisions import CLUSTER, CUT_OFF, OVERSIZE
 from edge_runtime.gallery import Example, Gallery, ShownFrame
 from edge_runtime.overlay import DISAGREEMENT, class_colour, web_colour
-from edge_runtime.page import line_sample, page_html, table, tile
+from edge_runtime.page import frame_figure, frame_grid, legend_card, line_sample, page_html, table, tile
 from edge_runtime.phrases import Language, Phrase
 from edge_runtime.reports import ReplayReport
 from edge_runtime.reports_text import frequent_reasons
 from edge_runtime.schemas import DisplayName
 from edge_runtime.sheet_texts import Say, same
 
-__all__ = ["ReplaySheet", "frame_figure", "frames_html", "legend_html", "replay_sheet"]
+__all__ = ["ReplaySheet", "replay_sheet"]
 
 _KINDS: Final = {OVERSIZE: Say.oversize, CLUSTER: Say.cluster, CUT_OFF: Say.cut_off}
 
@@ -64,8 +64,8 @@ def replay_sheet(sheet: ReplaySheet, language: Language = "en") -> bytes:
         f'<div class="tiles">{"".join(_tiles(report))}</div>',
         f"<h2>{Say.frames.__html__()}</h2>",
         f'<p class="soft">{_frames_note(sheet, has_truth).__html__()}</p>',
-        legend_html(keys, has_truth=has_truth),
-        frames_html(sheet.gallery.frames),
+        _legend(keys, has_truth=has_truth),
+        frame_grid([_figure(frame) for frame in sheet.gallery.frames]),
         f"<h2>{Say.crops.__html__()}</h2>",
         f'<p class="soft">{Say.crops_note.__html__()}</p>',
         *(_strip(sheet, class_id) for class_id in ids + kinds if sheet.gallery.count(class_id)),
@@ -74,14 +74,7 @@ def replay_sheet(sheet: ReplaySheet, language: Language = "en") -> bytes:
     return page_html(Say.replay_title, body, _foot(report), language)
 
 
-def frames_html(frames: tuple[ShownFrame, ...]) -> str:
-    """Return frames as figures, HTML; a few are shown larger."""
-    few = " few" if len(frames) <= 2 else ""
-    return f'<div class="frames{few}">{"".join(frame_figure(frame) for frame in frames)}</div>'
-
-
-def frame_figure(frame: ShownFrame) -> str:
-    """Return a frame with its counts as HTML."""
+def _figure(frame: ShownFrame) -> str:
     counts = Say.frame_counts.filled(objects=frame.objects, ejected=frame.ejected)
     told = []
     if frame.unclassified:
@@ -91,13 +84,10 @@ def frame_figure(frame: ShownFrame) -> str:
     if frame.false:
         told.append(Say.frame_false.filled(count=frame.false))
     more = "".join(f' · <span class="told">{one.__html__()}</span>' for one in told)
-    return (
-        f'<figure><label><input type="checkbox" class="zoom"><img src="{frame.uri}" alt=""></label>'
-        f"<figcaption><b>{escape(frame.name)}</b> {counts.__html__()}{more}</figcaption></figure>\n"
-    )
+    return frame_figure(frame.uri, frame.name, counts.__html__() + more)
 
 
-def legend_html(classes: list[tuple[int, Phrase]], *, has_truth: bool) -> str:
+def _legend(classes: list[tuple[int, Phrase]], *, has_truth: bool) -> str:
     """Return what colours and lines mean, HTML; only what can occur on the page.
 
     Args:
@@ -112,8 +102,7 @@ def legend_html(classes: list[tuple[int, Phrase]], *, has_truth: bool) -> str:
         keys.append((line_sample("#ffffff", 1.4, "dashed"), Say.key_person))
         keys.append((line_sample(yellow, 1.6, "missed"), Say.key_missed))
         keys.append((line_sample(yellow, 2, "box"), Say.key_false))
-    items = "".join(f'<span class="key">{svg}{name.__html__()}</span>' for svg, name in keys)
-    return f'<div class="card legend">{items}</div>'
+    return legend_card(keys)
 
 
 def _tiles(report: ReplayReport) -> Iterator[str]:
