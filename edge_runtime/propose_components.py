@@ -86,9 +86,7 @@ def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -
     """Return the value at which half of the weight is reached, in ascending order; 0 for none."""
     if values.size == 0:
         return 0.0
-    order = np.argsort(values, kind="stable")
-    sums = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(sums, sums[-1] / 2)])
+    return float(np.quantile(values, 0.5, weights=weights, method="inverted_cdf"))
 
 
 def dust_limit_px(areas_px: NDArray[np.float64], typical_px: float) -> tuple[int, bool]:

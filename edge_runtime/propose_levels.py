@@ -231,5 +231,4 @@ def _sharp_cut(
 
 def _quantile(histogram: NDArray[np.int64], share: float) -> int:
     """Return the lowest level at or below which this share of the pixels lies."""
-    sums = np.cumsum(histogram)
-    return int(np.searchsorted(sums, share * float(sums[-1])))
+    return int(np.quantile(np.arange(len(histogram)), share, weights=histogram, method="inverted_cdf"))
