@@ -2,6 +2,6 @@
 
 import os
 
-# onnxruntime 1.32 for Linux reports to its maker and keeps an identifier in the home folder, unless this is set before
-# it is imported. A machine in a factory does neither; whoever sets the variable decides otherwise.
+# onnxruntime 1.32 for Linux comes with telemetry and keeps an identifier in the home folder, unless this is set before
+# it is imported. A machine in a factory has neither; whoever sets the variable decides otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

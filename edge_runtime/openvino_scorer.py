@@ -1,7 +1,7 @@
 """A model by OpenVINO, the optional second runtime: pip install 'sortloop-edge[openvino]'.
 
-Same bytes, crops and scores as `model.Classifier`; openvino is imported only when one is made, and without its
-telemetry: as it is shipped, importing it sends a message to its maker and writes into the home folder.
+Same bytes, crops and scores as `model.Classifier`; openvino is imported only when one is made, and without the
+telemetry package that comes with it, whose source sends an event at import: a sorter reports to nobody.
 """
 
 import sys

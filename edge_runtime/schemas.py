@@ -207,7 +207,8 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
         pulse_margin_mm: how much longer than the object the jet lasts, before and after.
         timing_spread_us: how much earlier or later than the belt's speed says single objects arrive; the jet lasts
             longer by that on both sides.
-        min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one.
+        min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one. This and the
+            next are for the live shell, which is not built yet; `unite.py` has their rules.
         max_pulse_us: the controller closes a valve after that, so no pulse is longer.
         min_lead_ms: a command that reaches the controller later than this before its time is late; for the live shell,
             which is not built yet.

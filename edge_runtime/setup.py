@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 CALIBRATION_FOLDER: Final = "calibration"
-_GOLDEN_AT_START: Final = 16  # all 192 of three classes take 50 ms with the middle network, a fifth of a start
+_GOLDEN_AT_START: Final = 16  # two batches; the gate runs all
 
 
 class OpenModel(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from edge_runtime.pipeline import Classify, Sorter, sort_view
 from edge_runtime.processor import processor_kind, sums_may_overflow
 from edge_runtime.realtime import LinuxSystem
 from edge_runtime.scorer import BATCH
-from edge_runtime.segment import Objects, SegmentSettings, segment
+from edge_runtime.segment import Objects, SegmentSettings, levels, segment
 from edge_runtime.split import find_objects
 from trainer.export.onnx_export import FoldedNetwork, OnnxTemplate
 from trainer.export.quantise import Quantiser
@@ -43,6 +43,8 @@ OBJECTS: Final = WIDE.objects
 HEIGHT: Final = WIDE.height
 WIDTH: Final = WIDE.width
 NECK: Final = SegmentSettings(threshold=80, split_neck=0.9)
+CHROMA: Final = SegmentSettings(channel="chroma")
+BACKGROUND: Final = SegmentSettings(channel="background", background=(20, 30, 40))
 STRIP: Final = 16
 
 
@@ -52,7 +54,7 @@ class Scene:
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         self.frame = draw_frame(rng, WIDE)
-        self.touching = _touching()
+        self.touching, self.huge = _touching(), _huge()
         self.field = draw_field(rng, WIDE)
         self.canvas = join(None, Block(0, self.frame), self.field, pad_px=CROP.pad_px).canvas
         self.objects = segment(self.canvas.pixels, SEGMENT)
@@ -86,10 +88,13 @@ def rows() -> list[dict[str, Any]]:
         "front_end": scene.path(lambda _: ready),
         "naive": _naive(scene),
         "bare_int8": _bare(scene.int8, scene.crops.pixels),
+        "chroma": lambda: levels(scene.canvas.pixels, CHROMA),
+        "background": lambda: levels(scene.canvas.pixels, BACKGROUND),
         "segment": lambda: segment(scene.canvas.pixels, SEGMENT),
         "split_apart": lambda: find_objects(scene.canvas.pixels, NECK),
         "segment_touching": lambda: segment(scene.touching, SEGMENT),
         "split_touching": lambda: find_objects(scene.touching, NECK),
+        "split_huge": lambda: find_objects(scene.huge, NECK),
         "crop": lambda: cut_crops(scene.canvas, scene.objects, CROP, SEGMENT),
         "norm": lambda: norm_sums(scene.crops.pixels, scene.crops.masks, NormSpec()),
         "infer": lambda: fp32(scene.crops.pixels),
@@ -200,6 +205,14 @@ def _touching() -> Image:
         x = 40 + (group % 13) * 155 + (member % 4) * 29
         y = 40 + (group // 13) * 200 + (member // 4) * 29
         cv2.circle(frame, (x, y), 15, (200, 200, 200), cv2.FILLED)
+    return frame
+
+
+def _huge() -> Image:
+    """Return a frame with two discs as high as it is, that touch."""
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for x in (300, 300 + HEIGHT - 10):
+        cv2.circle(frame, (x, HEIGHT // 2), HEIGHT // 2 - 2, (200, 200, 200), cv2.FILLED)
     return frame
 
 

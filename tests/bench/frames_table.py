@@ -17,6 +17,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tables import table
 
 from edge_runtime.annotations import match_objects
 from edge_runtime.segment import Objects, SegmentSettings, measure, segment
@@ -25,6 +26,23 @@ from edge_runtime.split import find_objects
 from edge_runtime.triage import solidities
 
 CLUSTER: Final = 0.92  # solidity below which an object is taken for several
+FOUND_HEAD: Final = (
+    "product",
+    "frames",
+    "polygons",
+    "recall",
+    "precision",
+    "mean IoU",
+    "length, width error, median mm",
+    "clusters",
+)
+CLUSTER_HEAD: Final = (
+    "not parted: product",
+    "objects that are several",
+    "of them called cluster",
+    "that are one",
+    "of them",
+)
 BEANS: Final = SegmentSettings(
     threshold=100, blur_px=5, min_area_px=2000, min_width_px=30, split_neck=0.9, split_hole_px=200
 )
@@ -107,16 +125,11 @@ class Tally:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print both tables."""
     data = Path(sys.argv[1])
-    print("| product | frames | polygons | recall | precision | mean IoU | length, width error, median mm | clusters |")  # noqa: T201 - the result
-    print("|---|---|---|---|---|---|---|---|")  # noqa: T201 - the result
-    for product in PRODUCTS:
-        print(row(product, tally(data, product)))  # noqa: T201 - the result
-    print("\n| not parted: product | objects that are several | of them called cluster | that are one | of them |")  # noqa: T201 - the result
-    print("|---|---|---|---|---|")  # noqa: T201 - the result
-    for product in PRODUCTS:
-        print(cluster_row(data, product))  # noqa: T201 - the result
+    found = [row(product, tally(data, product)) for product in PRODUCTS]
+    clusters = [cluster_row(data, product) for product in PRODUCTS]
+    sys.stdout.write(table(FOUND_HEAD, found, markdown=True) + "\n" + table(CLUSTER_HEAD, clusters, markdown=True))
 
 
 def tally(data: Path, product: Product) -> Tally:
@@ -138,7 +151,7 @@ def tally(data: Path, product: Product) -> Tally:
     return total
 
 
-def row(product: Product, total: Tally) -> str:
+def row(product: Product, total: Tally) -> list[str]:
     """Return one line of the table."""
     sizes = (
         f"{np.median(total.length_errors_mm):.2f}, {np.median(total.width_errors_mm):.2f} "
@@ -146,13 +159,19 @@ def row(product: Product, total: Tally) -> str:
         if total.length_errors_mm
         else "-"
     )
-    return (
-        f"| {product.name} | {total.frames} | {total.drawn} | {len(total.ious) / total.drawn:.3f} "
-        f"| {len(total.ious) / max(1, total.found):.3f} | {np.mean(total.ious):.3f} | {sizes} | {total.clusters} |"
-    )
+    return [
+        product.name,
+        f"{total.frames}",
+        f"{total.drawn}",
+        f"{len(total.ious) / total.drawn:.3f}",
+        f"{len(total.ious) / max(1, total.found):.3f}",
+        f"{np.mean(total.ious):.3f}",
+        sizes,
+        f"{total.clusters}",
+    ]
 
 
-def cluster_row(data: Path, product: Product) -> str:
+def cluster_row(data: Path, product: Product) -> list[str]:
     """Return what the least solidity says of components that are not parted, beside how many polygons they hold."""
     counts: Counter[tuple[bool, bool]] = Counter()
     for image in _images(data / product.folder, product.prefix):
@@ -163,7 +182,7 @@ def cluster_row(data: Path, product: Product) -> str:
             held = sum(cv2.pointPolygonTest(contour, middle, measureDist=False) >= 0 for middle in middles)
             counts[held > 1, solidity < CLUSTER] += 1
     several, ones = (counts[True, True], counts[True, False]), (counts[False, True], counts[False, False])
-    return f"| {product.name} | {sum(several)} | {several[0]} | {sum(ones)} | {ones[0]} |"
+    return [product.name, *(f"{count}" for count in (sum(several), several[0], sum(ones), ones[0]))]
 
 
 def _images(folder: Path, prefix: str) -> Iterator[dict[str, Any]]:
