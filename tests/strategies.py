@@ -1,13 +1,16 @@
 """Scenes, crops and settings that several test modules draw from."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge_runtime.decisions import Decisions
 from edge_runtime.segment import SegmentSettings
 
-__all__ = ["colour_score", "draw_shape", "scenes", "segment_settings", "stub_scores"]
+__all__ = ["colour_score", "decided_boxes", "draw_shape", "scenes", "segment_settings", "stub_scores"]
 
 Shape = tuple[str, int, int, int, int, int]
 
@@ -71,6 +74,29 @@ def segment_settings(polarity: str = "bright") -> st.SearchStrategy[SegmentSetti
         split_neck=st.sampled_from([0.0, 0.9]),
         min_solidity=st.sampled_from([0.0, 0.9]),
         mask_margin_px=st.integers(0, 3),
+    )
+
+
+def decided_boxes(boxes: Sequence[Sequence[int]], is_eject: Sequence[bool] | None = None) -> Decisions:
+    """Return decisions of class 1 about boxes (x, line, width, height), all ejected unless told otherwise."""
+    count = len(boxes)
+    table = np.array(boxes, np.int64).reshape(-1, 4)
+    return Decisions(
+        camera="top",
+        lines=table[:, 1] + table[:, 3] - 1,
+        columns=table[:, 0].astype(np.int32),
+        boxes_px=table,
+        centres_mm=np.zeros((count, 2)),
+        lengths_mm=np.zeros(count),
+        widths_mm=np.zeros(count),
+        angles_deg=np.zeros(count),
+        class_ids=np.ones(count, np.int64),
+        scores=np.zeros((count, 2), np.float32),
+        is_eject=np.array(is_eject or [True] * count, np.bool_),
+        norm_numerators=np.zeros(count, np.int64),
+        norm_denominators=np.ones(count, np.int64),
+        pixels=np.zeros((count, 8, 8, 3), np.uint8),
+        masks=np.zeros((count, 8, 8), np.bool_),
     )
 
 

@@ -1,9 +1,9 @@
 """A steady belt divides, an encoder counts; pulses follow either."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import decided_boxes
 
 from edge_runtime.belts import EncoderBelt, Passing, SteadyBelt
 from edge_runtime.decisions import Decisions
@@ -19,24 +19,7 @@ MACHINE = Machine("m", (CAMERA,), (Lane(3, 0.0, 50.0, 250),), belt_mm_s=2000.0, 
 
 def ejected_boxes(*lines: int) -> Decisions:
     """Objects of 20 lines, from these lines on, to be ejected."""
-    count, firsts = len(lines), np.array(lines)
-    return Decisions(
-        camera="top",
-        lines=firsts + 19,
-        columns=np.zeros(count, np.int32),
-        boxes_px=np.stack((np.zeros(count, np.int64), firsts, np.full(count, 30), np.full(count, 20)), axis=1),
-        centres_mm=np.zeros((count, 2)),
-        lengths_mm=np.zeros(count),
-        widths_mm=np.zeros(count),
-        angles_deg=np.zeros(count),
-        class_ids=np.ones(count, np.int64),
-        scores=np.zeros((count, 2), np.float32),
-        is_eject=np.ones(count, np.bool_),
-        norm_numerators=np.zeros(count, np.int64),
-        norm_denominators=np.ones(count, np.int64),
-        pixels=np.zeros((count, 8, 8, 3), np.uint8),
-        masks=np.zeros((count, 8, 8), np.bool_),
-    )
+    return decided_boxes([(0, line, 30, 20) for line in lines])
 
 
 def turning(speed_counts_s: float, *, max_accel: float = 1.0) -> BeltMap:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from strategies import stub_scores
-from tiny_model import draw_pieces
+from tiny_model import write_recording
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.decisions import OVERSIZE
@@ -17,13 +17,13 @@ from edge_runtime.gallery import EvenChoice, Gallery
 from edge_runtime.inline import desk_machine
 from edge_runtime.norm import NormSpec
 from edge_runtime.page import page_html
-from edge_runtime.phrases import Phrase
 from edge_runtime.pipeline import Sorter
 from edge_runtime.replay import Extras, Replay, replay, replay_report
 from edge_runtime.replay_sheet import ReplaySheet, replay_sheet
 from edge_runtime.schemas import ClassRule, DisplayName, Recipe
 from edge_runtime.sheet_texts import Say
 from edge_runtime.stage_times import StageTime
+from firmware_bridge.phrase import Phrase
 
 MACHINE = desk_machine(320)
 NAMES = ("good", "<stone>", "husk")
@@ -35,11 +35,7 @@ SORTER = Sorter(RECIPE, NormSpec(), MACHINE.cameras[0], stub_scores)
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    for number in range(9):
-        cv2.imwrite(str(folder / f"{number}.png"), draw_pieces(["good", "stone", "husk"] * 4, seed=number))
-    return folder
+    return write_recording(tmp_path / "recording", 9)
 
 
 def view(recording: Path, gallery: Gallery) -> Replay:

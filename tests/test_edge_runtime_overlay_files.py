@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from strategies import stub_scores
-from tiny_model import draw_pieces
+from tiny_model import write_recording
 
 from edge_runtime.crop import CropSpec
 from edge_runtime.decisions import Decisions
@@ -30,11 +30,7 @@ SORTER = Sorter(RECIPE, NormSpec(), MACHINE.cameras[0], stub_scores)
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    for number in range(9):
-        cv2.imwrite(str(folder / f"{number}.png"), draw_pieces(["good", "stone", "husk"] * 4, seed=number))
-    return folder
+    return write_recording(tmp_path / "recording", 9)
 
 
 def seen(number: int, height: int = 48, width: int = 64, name: str = "a.png") -> Seen:

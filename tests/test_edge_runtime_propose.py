@@ -17,13 +17,13 @@ from edge_runtime.crop import CropSpec, crop_for
 from edge_runtime.errors import FrameError
 from edge_runtime.grain_textures import belt_texture
 from edge_runtime.grains import FLOOR, render_grain
-from edge_runtime.phrases import Phrase
 from edge_runtime.propose import Proposal, propose
 from edge_runtime.propose_components import dust_limit_px, measure_components, typical_area_px
 from edge_runtime.propose_levels import level_choices, pick_level
 from edge_runtime.propose_texts import Why
 from edge_runtime.segment import SegmentSettings, segment
 from edge_runtime.split import find_objects
+from firmware_bridge.phrase import Phrase
 
 DATA: Final = Path(__file__).parents[2] / "shared" / "data"
 Frame = NDArray[np.uint8]

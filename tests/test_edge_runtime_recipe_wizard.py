@@ -6,23 +6,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_model import draw_pieces
+from tiny_model import write_recording
 
 from edge_runtime.config import load_settings
 from edge_runtime.errors import ConfigError, FrameError
-from edge_runtime.phrases import LANGUAGES, Language
 from edge_runtime.recipe_sheet import recipe_sheet
 from edge_runtime.recipe_wizard import Wizard, look_at_frames, recipe_report, recipe_toml
 from edge_runtime.schemas import Recipe
 from edge_runtime.sheet_texts import Say
+from firmware_bridge.phrase import LANGUAGES, Language
 
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    for number in range(30):
-        cv2.imwrite(str(folder / f"{number:02d}.png"), draw_pieces(["good", "stone", "husk"] * 4, seed=number))
+    folder = write_recording(tmp_path / "recording", 30)
     (folder / "99.png").write_bytes(b"")
     return folder
 

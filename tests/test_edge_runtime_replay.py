@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from strategies import stub_scores
-from tiny_model import draw_pieces
+from tiny_model import draw_pieces, write_recording
 
 from edge_runtime.annotations import read_annotations
 from edge_runtime.crop import CropSpec
@@ -56,12 +56,7 @@ def run(source: Path, *, as_blocks: bool = False, truth: Polygons | None = None)
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    folder = tmp_path / "recording"
-    folder.mkdir()
-    for number in range(4):
-        frame = draw_pieces(["good", "stone", "husk"] * 4, seed=number)
-        cv2.imwrite(str(folder / f"{number}.png"), frame)
-    return folder
+    return write_recording(tmp_path / "recording", 4)
 
 
 def test_same_recording_gives_the_same_decisions_twice(recording: Path) -> None:

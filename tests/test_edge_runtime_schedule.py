@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import decided_boxes
 
-from edge_runtime.crop import CropSpec
-from edge_runtime.decisions import Decisions, Pulses
+from edge_runtime.decisions import Pulses
 from edge_runtime.schedule import lanes_of, line_time_us, schedule
 from edge_runtime.schemas import Camera, Lane, Machine
 
@@ -22,30 +22,6 @@ def machine_of(lanes: tuple[Lane, ...], *, belt_mm_s: float = 2000.0, margin_mm:
 
 def even_lanes(count: int, *, width_mm: float = 5.0, delay_us: int = 0) -> tuple[Lane, ...]:
     return tuple(Lane(i, i * width_mm, (i + 1) * width_mm, delay_us) for i in range(count))
-
-
-def decided(boxes: list[Box], is_eject: list[bool] | None = None) -> Decisions:
-    """Decisions about boxes, all ejected unless told otherwise."""
-    count = len(boxes)
-    decisions = Decisions.empty("top", CropSpec(side_px=8), 2)
-    table = np.array(boxes, np.int64).reshape(-1, 4)
-    return Decisions(
-        camera="top",
-        lines=table[:, 1] + table[:, 3] - 1,
-        columns=table[:, 0].astype(np.int32),
-        boxes_px=table,
-        centres_mm=np.zeros((count, 2)),
-        lengths_mm=np.zeros(count),
-        widths_mm=np.zeros(count),
-        angles_deg=np.zeros(count),
-        class_ids=np.ones(count, np.int64),
-        scores=np.zeros((count, 2), np.float32),
-        is_eject=np.array(is_eject or [True] * count, np.bool_),
-        norm_numerators=np.zeros(count, np.int64),
-        norm_denominators=np.ones(count, np.int64),
-        pixels=decisions.pixels,
-        masks=decisions.masks,
-    )
 
 
 def rows_of(pulses: Pulses) -> list[tuple[int, ...]]:
@@ -63,7 +39,7 @@ def test_pulse_covers_the_passage_with_margins_less_the_delay(
     boxes: list[Box], belt_mm_s: float, margin_mm: float, delay_us: int
 ) -> None:
     machine = machine_of(even_lanes(24, delay_us=delay_us), belt_mm_s=belt_mm_s, margin_mm=margin_mm)
-    for owner, _, _, open_us, pulse_us in rows_of(schedule(decided(boxes), machine, CAMERA)):
+    for owner, _, _, open_us, pulse_us in rows_of(schedule(decided_boxes(boxes), machine, CAMERA)):
         _, line, _, height = boxes[owner]
         jet_us = open_us + delay_us
         arrives_us = (line * CAMERA.pixel_mm + CAMERA.to_valves_mm - margin_mm) / belt_mm_s * 1e6
@@ -87,7 +63,7 @@ def test_lanes_are_those_that_cover_some_of_the_middle_half(boxes: list[Box]) ->
 @given(BOXES, st.data())
 def test_only_what_is_ejected_gets_pulses(boxes: list[Box], data: st.DataObject) -> None:
     is_eject = [data.draw(st.booleans()) for _ in boxes]
-    pulses = schedule(decided(boxes, is_eject), machine_of(even_lanes(21)), CAMERA)
+    pulses = schedule(decided_boxes(boxes, is_eject), machine_of(even_lanes(21)), CAMERA)
     fired = set(pulses.objects.tolist())
     assert all(is_eject[owner] for owner in fired)
     over_a_lane = {i for i, box in enumerate(boxes) if is_eject[i] and (box[0] + box[2] / 4) * 0.1 < 105}
@@ -105,7 +81,7 @@ def test_valves_of_an_object_are_fired_once_each_in_runs(lanes: list[tuple[int, 
         valve += 1 + (gap == 0)
         table.append(Lane(valve, i * 1.0, i + 1.0, delay_us))
     wide: Box = (-600, 0, 2400, 10)  # its middle half covers the first 120 mm, all lanes
-    pulses = schedule(decided([wide]), machine_of(tuple(table)), CAMERA)
+    pulses = schedule(decided_boxes([wide]), machine_of(tuple(table)), CAMERA)
     first, count = lanes_of(np.array([wide]), machine_of(tuple(table)), CAMERA)[0]
     assert (first, count) == (0, len(table))
     expected = [(lane.valve, lane.delay_us) for lane in table[first : first + count]]
@@ -123,12 +99,12 @@ def test_valves_of_an_object_are_fired_once_each_in_runs(lanes: list[tuple[int, 
 
 def test_object_over_no_lane_gets_no_pulse() -> None:
     machine = machine_of((Lane(0, 50.0, 60.0),))
-    assert len(schedule(decided([(0, 0, 100, 10)]), machine, CAMERA)) == 0
+    assert len(schedule(decided_boxes([(0, 0, 100, 10)]), machine, CAMERA)) == 0
 
 
 def test_an_object_over_no_lane_does_not_keep_the_next_one_from_its_pulse() -> None:
     machine = machine_of((Lane(4, 50.0, 60.0),))
-    pulses = schedule(decided([(0, 0, 100, 10), (500, 5, 100, 10)]), machine, CAMERA)
+    pulses = schedule(decided_boxes([(0, 0, 100, 10), (500, 5, 100, 10)]), machine, CAMERA)
     assert (pulses.objects.tolist(), pulses.first_valves.tolist(), pulses.valve_counts.tolist()) == ([1], [4], [1])
 
 
@@ -140,7 +116,7 @@ def test_lanes_that_only_meet_the_middle_half_do_not_cover_it() -> None:
 
 def test_a_passage_of_no_time_is_a_pulse_of_one_microsecond() -> None:
     machine = machine_of(even_lanes(2), belt_mm_s=1e9, margin_mm=0.0)
-    assert schedule(decided([(0, 0, 40, 1)]), machine, CAMERA).pulse_us.tolist() == [1]
+    assert schedule(decided_boxes([(0, 0, 40, 1)]), machine, CAMERA).pulse_us.tolist() == [1]
 
 
 def test_edge_that_leans_into_the_next_lane_does_not_fire_it() -> None:
@@ -149,7 +125,7 @@ def test_edge_that_leans_into_the_next_lane_does_not_fire_it() -> None:
 
 
 def test_no_decisions_give_no_pulses_of_the_right_types() -> None:
-    pulses = schedule(decided([]), machine_of(even_lanes(3)), CAMERA)
+    pulses = schedule(decided_boxes([]), machine_of(even_lanes(3)), CAMERA)
     assert len(pulses) == 0
     assert [pulses.first_valves.dtype, pulses.open_us.dtype] == [np.int32, np.int64]
 

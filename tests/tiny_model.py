@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Final
 
+import cv2
 import msgspec
 import numpy as np
 import onnx
@@ -18,7 +19,7 @@ from edge_runtime.schemas import ClassMetrics, ClassRule, DisplayName, Lineage, 
 from edge_runtime.segment import SegmentSettings
 from edge_runtime.storage import sha256_hex
 
-__all__ = ["COLOURS", "TINY_CROP", "TINY_RECIPE", "draw_pieces", "make_onnx", "write_model_folder"]
+__all__ = ["COLOURS", "TINY_CROP", "TINY_RECIPE", "draw_pieces", "make_onnx", "write_model_folder", "write_recording"]
 
 COLOURS: Final = {"good": (60, 200, 80), "stone": (60, 80, 200), "husk": (220, 80, 60)}  # BGR
 TINY_CROP: Final = CropSpec(side_px=32)
@@ -76,6 +77,15 @@ def draw_pieces(names: list[str], *, width_px: int = 320, seed: int = 1) -> NDAr
         noise = rng.integers(-20, 21, (height, width, 3))
         frame[y : y + height, x : x + width] = np.clip(np.array(COLOURS[name]) + noise, 0, 255)
     return frame
+
+
+def write_recording(folder: Path, frames: int) -> Path:
+    """Write pictures of twelve pieces each, 0.png and so on, sorted by name, into a new folder, and return it."""
+    folder.mkdir()
+    digits = len(str(frames - 1))
+    for number in range(frames):
+        cv2.imwrite(str(folder / f"{number:0{digits}d}.png"), draw_pieces(["good", "stone", "husk"] * 4, seed=number))
+    return folder
 
 
 def write_model_folder(folder: Path, recipe: Recipe = TINY_RECIPE, model: bytes | None = None) -> ModelCard:
