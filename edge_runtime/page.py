@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.images import as_bgr
-from edge_runtime.phrases import Language, Phrase
+from firmware_bridge.phrase import Language, Phrase
 
 __all__ = [
     "frame_figure",

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from edge_runtime.crop import CropSpec, common_extent_px, crop_for, is_oversize
 from edge_runtime.errors import FrameError
-from edge_runtime.phrases import Phrase
 from edge_runtime.propose_components import (
     Components,
     dust_limit_px,
@@ -35,6 +34,7 @@ from edge_runtime.propose_texts import Why
 from edge_runtime.segment import Objects, SegmentSettings, segment
 from edge_runtime.split import find_objects
 from edge_runtime.triage import is_cut_off
+from firmware_bridge.phrase import Phrase
 
 __all__ = ["Figures", "Proposal", "propose"]
 

@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.phrases import Phrase
 from edge_runtime.propose_components import measure_components
 from edge_runtime.propose_texts import Why
 from edge_runtime.segment import Objects, SegmentSettings
 from edge_runtime.split import split_touching
+from firmware_bridge.phrase import Phrase
 
 __all__ = ["Parting", "choose_parting"]
 

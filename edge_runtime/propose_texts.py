@@ -1,6 +1,6 @@
 """Why a recipe is proposed as it is, in English and Simplified Chinese: a typed catalogue and nothing else."""
 
-from edge_runtime.phrases import Phrase
+from firmware_bridge.phrase import Phrase
 
 __all__ = ["Why"]
 

@@ -19,13 +19,13 @@ from edge_runtime.page import (
     table,
     tile,
 )
-from edge_runtime.phrases import Language
 from edge_runtime.propose_levels import LevelChoice
 from edge_runtime.recipe_wizard import Wizard, recipe_toml
 from edge_runtime.segment import Objects
 from edge_runtime.sheet_texts import Say, same
 from edge_runtime.split import find_objects
 from edge_runtime.triage import is_cut_off
+from firmware_bridge.phrase import Language
 
 __all__ = ["recipe_sheet"]
 

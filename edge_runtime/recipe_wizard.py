@@ -16,12 +16,12 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, FrameError
 from edge_runtime.frames import Frame, MissingFrame, read_frames
 from edge_runtime.gallery import EvenChoice
-from edge_runtime.phrases import Language
 from edge_runtime.propose import Proposal, propose
 from edge_runtime.propose_levels import CHANNELS, Channel
 from edge_runtime.propose_texts import Why
 from edge_runtime.schemas import Recipe
 from edge_runtime.segment import SegmentSettings
+from firmware_bridge.phrase import Language
 
 __all__ = ["RecipeReport", "Wizard", "look_at_frames", "recipe_report", "recipe_toml"]
 

@@ -9,11 +9,11 @@ from edge_runtime.decisions import CLUSTER, CUT_OFF, OVERSIZE
 from edge_runtime.gallery import Example, Gallery, ShownFrame
 from edge_runtime.overlay import DISAGREEMENT, class_colour, web_colour
 from edge_runtime.page import frame_figure, frame_grid, legend_card, line_sample, page_html, table, tile
-from edge_runtime.phrases import Language, Phrase
 from edge_runtime.reports import ReplayReport
 from edge_runtime.reports_text import frequent_reasons
 from edge_runtime.schemas import DisplayName
 from edge_runtime.sheet_texts import Say, same
+from firmware_bridge.phrase import Language, Phrase
 
 __all__ = ["ReplaySheet", "replay_sheet"]
 

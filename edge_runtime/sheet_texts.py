@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from edge_runtime.phrases import Phrase
+from firmware_bridge.phrase import Phrase
 
 __all__ = ["Say", "same"]
 

@@ -4,7 +4,7 @@
 '3 个样本'
 """
 
-from edge_runtime.phrases import LANGUAGES, Language, Phrase, joined
+from firmware_bridge.phrase import LANGUAGES, Language, Phrase, joined
 
 __all__ = ["LANGUAGES", "Language", "Phrase", "Say", "joined"]
 
