@@ -47,7 +47,8 @@ def main() -> None:
         for name, arguments in _LAYERS:
             target = _FOLDER / f"{name}.txt"
             pins = dict(known) if should_upgrade or not target.exists() else known | split_blocks(target.read_text())
-            blocks = split_blocks(compile_layer(arguments, pins, Path(folder)))
+            found = split_blocks(compile_layer(arguments, pins, Path(folder)))
+            blocks = {key: for_every_python(block) for key, block in found.items()}
             fresh = {key: block for key, block in blocks.items() if key not in known and key != "torch"}
             target.write_text("".join(fresh[key] for key in sorted(fresh)), encoding="utf-8")
             known |= fresh
@@ -66,6 +67,17 @@ def split_blocks(text: str) -> dict[str, str]:
         name = re.sub(r"[-_.]+", "-", block.split("==", maxsplit=1)[0]).lower()
         by_name[name] = by_name.get(name, "") + block
     return by_name
+
+
+def for_every_python(block: str) -> str:
+    r"""Return a lone pin without its limit of Python versions: a later layer may want it on those left out.
+
+    >>> for_every_python("a==1 ; python_full_version < '3.12' \\\n    --hash=sha256:00\n")
+    'a==1 \\\n    --hash=sha256:00\n'
+    """
+    if len(re.findall(r"^\S", block, re.MULTILINE)) > 1:  # one version for each range
+        return block
+    return re.sub(r" ; python_full_version < '[0-9.]+'", "", block)
 
 
 def compile_layer(arguments: tuple[str, ...], pins: dict[str, str], folder: Path) -> str:
