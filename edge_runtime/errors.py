@@ -7,6 +7,7 @@ ProductError
     ├── FrameError           5  a picture or recording cannot be used
     ├── CropError            5  an object cannot be cut out or has no pixels
     ├── StorageError         5  a file, spool or disk cannot be used
+    ├── PeerGoneError        5  a process of the live shell talks to nobody
     └── OverloadError        7  a deadline cannot be kept
 """
 
@@ -62,6 +63,13 @@ class StorageError(EdgeError):
 
     exit_code: ClassVar[int] = 5
     remedy: ClassVar[str] = "Check free space, permissions and the file named; nothing accepted before was changed."
+
+
+class PeerGoneError(EdgeError):
+    """Nobody holds the other end of a socket: the process that this one works for is gone."""
+
+    exit_code: ClassVar[int] = 5
+    remedy: ClassVar[str] = "Start `sortloop-edge run` again: its supervisor was killed."
 
 
 class OverloadError(EdgeError):

@@ -14,7 +14,7 @@ from edge_runtime.errors import ConfigError, CropError, FrameError
 from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import Block, Lines, LineScan, View, join
 from edge_runtime.model import ModelFolder
-from edge_runtime.pipeline import Sorter, sort_view
+from edge_runtime.pipeline import Sorter, sort_views
 from edge_runtime.schedule import schedule
 from edge_runtime.schemas import Camera, Lane, Machine, Recipe
 from edge_runtime.scorer import Scorer
@@ -94,10 +94,8 @@ class InlineSorter:
         return lines
 
     def _sort(self, views: Sequence[View]) -> Sorted:
-        recipe, camera = self._sorter.recipe, self._sorter.camera
-        parts = [sort_view(view, self._sorter) for view in views]
-        decisions = Decisions.concat(parts or [Decisions.empty(camera.name, recipe.crop, len(recipe.classes))])
-        pulses = schedule(decisions, self._machine, camera)
+        decisions = sort_views(views, self._sorter)
+        pulses = schedule(decisions, self._machine, self._sorter.camera)
         self._sorter.observe("schedule")
         return Sorted(decisions, pulses)
 

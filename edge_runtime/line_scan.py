@@ -134,8 +134,11 @@ class LineScan(msgspec.Struct, frozen=True):
 
     def tail(self, lines: Lines) -> Lines:
         """Return the lines to keep for the next block."""
-        last_step = lines.end_line // self.step_lines * self.step_lines
-        return lines.span(max(lines.first_line, last_step - self._overlap), lines.end_line)
+        return lines.span(max(lines.first_line, self.first_needed(lines.end_line)), lines.end_line)
+
+    def first_needed(self, line: int) -> int:
+        """Return the first line that must be seen to look at the scene from `line` on, absolute; may be below 0."""
+        return line // self.step_lines * self.step_lines - self._overlap
 
     @property
     def _overlap(self) -> int:

@@ -3,7 +3,7 @@
 Knows no process, clock, file or link. The classifier is passed in as a function, so that others can stand in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -22,7 +22,7 @@ from edge_runtime.shapes import Shapes, measure_shapes
 from edge_runtime.split import split_touching
 from edge_runtime.triage import is_dust, triage, unclassified_ejects
 
-__all__ = ["Classify", "Observe", "Sorter", "sort_view"]
+__all__ = ["Classify", "Observe", "Sorter", "sort_view", "sort_views"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -51,6 +51,18 @@ class Sorter(msgspec.Struct, frozen=True):
     classify: Classify
     flat_field: FlatField | None = None
     observe: Observe = _unobserved
+
+
+def sort_views(views: Sequence[View], sorter: Sorter) -> Decisions:
+    """Return the decisions about the objects of some views of one camera, in their order; see `sort_view`.
+
+    Raises:
+        FrameError: the recipe's background colour has another number of bands than the views.
+        CropError: the views have another number of channels than the recipe.
+    """
+    recipe = sorter.recipe
+    parts = [sort_view(view, sorter) for view in views]
+    return Decisions.concat(parts or [Decisions.empty(sorter.camera.name, recipe.crop, len(recipe.classes))])
 
 
 def sort_view(view: View, sorter: Sorter) -> Decisions:

@@ -5,6 +5,8 @@
 [(0, 1)]
 """
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from edge_runtime.decisions import Decisions, Pulses, pulses_of
 from edge_runtime.schemas import Camera, Lane, Machine
 from firmware_bridge.errors import BeltError
 
-__all__ = ["Scheduled", "lanes_of", "line_time_us", "schedule", "schedule_on"]
+__all__ = ["Scheduled", "lanes_of", "line_time_us", "schedule", "schedule_boxes", "schedule_on"]
 
 
 class Scheduled(msgspec.Struct, frozen=True):
@@ -63,11 +65,20 @@ def schedule(decisions: Decisions, machine: Machine, camera: Camera) -> Pulses:
 
 
 def schedule_on(belt: Belt, decisions: Decisions, machine: Machine, camera: Camera) -> Scheduled:
-    """Return the pulses for the ejected objects, and the objects of which the belt cannot tell when they come.
+    """Return the pulses for the ejected objects of some decisions; see `schedule_boxes`."""
+    ejected = np.flatnonzero(decisions.is_eject)
+    return schedule_boxes(belt, ejected.tolist(), decisions.boxes_px[ejected], machine, camera)
+
+
+def schedule_boxes(
+    belt: Belt, owners: Sequence[int], boxes_px: NDArray[np.int64], machine: Machine, camera: Camera
+) -> Scheduled:
+    """Return the pulses for objects to be ejected, and the objects of which the belt cannot tell when they come.
 
     Args:
         belt: what carries the objects.
-        decisions: of this camera.
+        owners: E numbers by which the pulses name their objects.
+        boxes_px: (E, 4) int64 of these: x, absolute first line, width, height.
         machine: lanes, margins.
         camera: scale and way to the valves.
 
@@ -77,13 +88,10 @@ def schedule_on(belt: Belt, decisions: Decisions, machine: Machine, camera: Came
         then. An object over no lane gets no pulse. One pulse serves lanes whose valves have consecutive numbers and
         equal delays; others get a pulse each.
     """
-    ejected = np.flatnonzero(decisions.is_eject)
-    boxes = decisions.boxes_px[ejected]
     rows: list[tuple[int, int, int, int, int]] = []
     untold: list[int] = []
-    for owner, box, (first, count) in zip(
-        ejected.tolist(), boxes.tolist(), lanes_of(boxes, machine, camera), strict=True
-    ):
+    lanes = lanes_of(boxes_px, machine, camera)
+    for owner, box, (first, count) in zip(owners, boxes_px.tolist(), lanes, strict=True):
         if count == 0:
             continue
         begin_mm = box[1] * camera.pixel_mm + camera.to_valves_mm - machine.pulse_margin_mm

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from edge_runtime.crop import CropSpec
+from edge_runtime.live_settings import LiveSettings
 from edge_runtime.norm import ClassNorms, NormSpec
 from edge_runtime.segment import SegmentSettings
 
@@ -187,6 +188,10 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pixel_mm: size of a pixel on the belt, both ways.
         to_valves_mm: way of an object from the camera's line to the valves.
         max_object_lines: longest object that can be classified, in lines.
+        source: what the pictures come from: v4l2:/dev/video0, genicam:ID, replay:PATH, virtual:/path; empty where
+            nothing is connected.
+        kind: a line camera's frames are blocks of an endless scene, an area camera's are pictures by themselves.
+        frame_lines: lines of a frame, or of a block.
     """
 
     name: FileName = "top"
@@ -194,6 +199,9 @@ class Camera(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pixel_mm: Positive = 0.1
     to_valves_mm: Positive = 300.0
     max_object_lines: Annotated[int, msgspec.Meta(ge=8, le=4096)] = 96
+    source: str = ""
+    kind: Literal["line", "area"] = "line"
+    frame_lines: Annotated[int, msgspec.Meta(ge=1, le=16384)] = 128
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"cameras": "camera", "lanes": "lane"}):
@@ -207,15 +215,14 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
         pulse_margin_mm: how much longer than the object the jet lasts, before and after.
         timing_spread_us: how much earlier or later than the belt's speed says single objects arrive; the jet lasts
             longer by that on both sides.
-        min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one. This and the
-            next are for the live shell, which is not built yet; `unite.py` has their rules.
+        min_pause_us: a valve cannot close and open again faster; pulses nearer to each other become one.
         max_pulse_us: the controller closes a valve after that, so no pulse is longer.
-        min_lead_ms: a command that reaches the controller later than this before its time is late; for the live shell,
-            which is not built yet.
-        port: serial port of the ejector controller, empty for none; for the live shell, which is not built yet.
-        baud: line rate; for the live shell, which is not built yet.
+        min_lead_ms: a command that leaves the host later than this before its time is late: never fired, counted.
+        port: of the ejector controller: a serial port, tcp://host:port, or "virtual"; empty for none.
+        baud: line rate of a serial port.
         keeps_order: objects reach the inspection in the order and lane of the camera, so that it can be matched (T2).
         to_inspection_mm: way from the camera's line to the inspection's line; 0 where there is none.
+        live: how the processes of `sortloop-edge run` share the computer.
     """
 
     name: Name
@@ -231,6 +238,7 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     baud: Literal[115200, 230400, 460800, 921600, 1500000, 3000000] = 921600
     keeps_order: bool = True
     to_inspection_mm: NotNegative = 0.0
+    live: LiveSettings = LiveSettings()
     schema_version: Literal[1] = 1
 
 

@@ -1,0 +1,1 @@
+"""The live shell: processes under a supervisor, see docs/live.md."""
