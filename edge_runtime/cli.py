@@ -16,6 +16,7 @@ from edge_runtime.cli_options import (
     recipe_option,
 )
 from edge_runtime.cli_vision import recipe, replay
+from edge_runtime.cli_world import world
 from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import (
     common_options,
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (replay, recipe):
+for command in (replay, recipe, world):
     cli.add_command(command)
 
 

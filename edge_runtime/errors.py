@@ -8,6 +8,7 @@ ProductError
     ├── CropError            5  an object cannot be cut out or has no pixels
     ├── StorageError         5  a file, spool or disk cannot be used
     ├── PeerGoneError        5  a process of the live shell talks to nobody
+    ├── CameraError          4  a camera is gone, or gives what its settings do not allow
     └── OverloadError        7  a deadline cannot be kept
 """
 
@@ -16,6 +17,7 @@ from typing import ClassVar
 from firmware_bridge.product_error import ProductError
 
 __all__ = [
+    "CameraError",
     "ConfigError",
     "CropError",
     "EdgeError",
@@ -70,6 +72,13 @@ class PeerGoneError(EdgeError):
 
     exit_code: ClassVar[int] = 5
     remedy: ClassVar[str] = "Start `sortloop-edge run` again: its supervisor was killed."
+class CameraError(EdgeError):
+    """A camera is gone, or gives what its settings do not allow."""
+
+    exit_code: ClassVar[int] = 4
+    remedy: ClassVar[str] = (
+        "Check the camera's cable, power and its name in machine.toml; `sortloop-edge doctor` lists what is there."
+    )
 
 
 class OverloadError(EdgeError):

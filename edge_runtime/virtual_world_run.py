@@ -1,0 +1,177 @@
+"""Files and wishes to a running virtual world and its outcome on disk: what `sortloop-edge world` runs."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import structlog
+
+from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.grain_sources import ClassFolderGrains, GrainPool, GrainSource, RenderedGrains
+from edge_runtime.grains import FLOOR
+from edge_runtime.model import load_model_folder
+from edge_runtime.realtime import RealtimeSettings, enter_realtime
+from edge_runtime.schemas import Machine, Recipe
+from edge_runtime.setup import load_machine
+from edge_runtime.simulate import even_mix
+from edge_runtime.virtual_belt import BeltSettings
+from edge_runtime.virtual_world import VirtualWorld, WorldSettings
+from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldReport, save_outcome
+from edge_runtime.virtual_world_scene import WorldScene, draw_scene
+from firmware_bridge.clock import Clock
+
+__all__ = ["WorldWish", "run_world", "world_text"]
+
+_POOL_PER_CLASS: Final = 200  # rendering a piece takes longer than it lies under a camera
+_MOST_SCENE_B: Final = 512 << 20
+_CHANNELS: Final = 3
+_ORDINARY: Final = RealtimeSettings(is_memory_locked=False)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorldWish:
+    """What is asked for.
+
+    Attributes:
+        model: model folder, for class names and actions.
+        machine: machine file.
+        folder: where everything is; made if missing.
+        settings: how the world behaves.
+        pieces: on the belt; made up to whole rounds of the scene, see `draw_scene`.
+        rate_hz: pieces a second in the mean.
+        min_gap_mm: room between any two pieces.
+        block_lines: lines of a camera's block.
+        grains: class folders of real crops; None renders grains.
+        realtime: what keeps the process punctual.
+    """
+
+    model: Path
+    machine: Path
+    folder: Path
+    settings: WorldSettings
+    pieces: int = 10_000
+    rate_hz: float = 500.0
+    min_gap_mm: float = 0.8
+    block_lines: int = 128
+    grains: Path | None = None
+    realtime: RealtimeSettings = _ORDINARY
+
+
+def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
+    """Run a world until its pieces have landed or SIGTERM comes; write its outcome into the folder.
+
+    Args:
+        wish: what is asked for.
+        clock: real time.
+        cpu: processor time of this process.
+
+    Raises:
+        ModelFolderError: the model folder is not whole.
+        ConfigError: the machine file or the recipe is wrong, the model and the grains have other classes, or the
+            cameras differ in what a virtual world has in common.
+        CameraError: the cameras' socket cannot be made.
+        TransportError: the controller's terminal cannot be made.
+        StorageError: the folder cannot be written.
+
+    Note: from the main thread only, which is where signals arrive.
+    """
+    machine = load_machine(wish.machine)
+    recipe = load_model_folder(wish.model).recipe
+    scene = _scene(wish, machine, recipe)
+    try:
+        wish.folder.mkdir(parents=True, exist_ok=True)
+        (wish.folder / OUTCOME_FILE).unlink(missing_ok=True)  # of a world before
+    except OSError as error:
+        raise StorageError(f"cannot use {wish.folder}: {error.strerror or error}") from error
+    grants = enter_realtime(wish.realtime)
+    if grants.refused:
+        _log.warning("world.realtime", refused=grants.refused)
+    world = VirtualWorld(wish.folder, machine, scene=scene, settings=wish.settings, clock=clock)
+    with closing(world), _signals(world) as should_stop:
+        _log.info("world.ready", folder=str(wish.folder), pieces=scene.pieces.count, blocks=scene.total_blocks)
+        world.run(should_stop, cpu)
+        outcome = world.outcome()
+        save_outcome(wish.folder, outcome)
+    return outcome.report
+
+
+def world_text(report: WorldReport) -> str:
+    """Return a world's report for people."""
+    sort, wakes = report.sort, report.wakes
+    refused = ", ".join(f"{name} {count}" for name, count in report.refusals.items()) or "none"
+    lines = [
+        f"{report.landed} pieces landed in {report.seconds:.1f} s",
+        f"good: {sort.good_kept} kept, {sort.good_thrown} thrown; bad: {sort.bad_kept} kept, {sort.bad_thrown} thrown",
+        f"{report.pulses} pulses, {report.fired_late} late, {report.fired_twice} twice; refused: {refused}",
+        *(
+            f"camera {books.name}: {books.passed} blocks, {books.sent} sent, {books.dropped} dropped, "
+            f"{books.absent} with nobody there"
+            for books in report.cameras
+        ),
+    ]
+    if wakes is not None:
+        lines.append(
+            f"woke late by {wakes.p50_us} us (median), {wakes.p99_us} us (99 %), {wakes.worst_us} us (worst); "
+            f"{wakes.cpu_share:.1%} of a core"
+        )
+    return "\n".join(lines)
+
+
+def _scene(wish: WorldWish, machine: Machine, recipe: Recipe) -> WorldScene:
+    if recipe.crop.channels != _CHANNELS:
+        raise ConfigError(f"{wish.model} wants {recipe.crop.channels} band: a virtual world has cameras of 3")
+    source: GrainSource = RenderedGrains(FLOOR)
+    if wish.grains is not None:
+        source = ClassFolderGrains(wish.grains, recipe.segment)
+    camera = machine.cameras[0]
+    belt = BeltSettings(
+        mix=even_mix(wish.model),
+        pieces=wish.pieces,
+        rate_hz=wish.rate_hz,
+        belt_mm_s=machine.belt_mm_s,
+        pixel_mm=camera.pixel_mm,
+        width_px=camera.width_px,
+        min_gap_mm=wish.min_gap_mm,
+        seed=wish.settings.seed,
+    )
+    pool = GrainPool(source, _POOL_PER_CLASS, wish.settings.seed)
+    return draw_scene(belt, pool, recipe, block_lines=wish.block_lines, most_pieces=_round_pieces(belt))
+
+
+def _round_pieces(belt: BeltSettings) -> int:
+    """Return how many pieces a scene of the memory it may take has."""
+    bytes_per_s = belt.belt_mm_s / belt.pixel_mm * belt.width_px * _CHANNELS
+    return max(1, int(_MOST_SCENE_B / bytes_per_s * belt.rate_hz))
+
+
+@contextmanager
+def _signals(world: VirtualWorld) -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM and SIGINT end the world and SIGUSR1 cut the controller's power; yield whether it shall end."""
+    asked: list[int] = []
+
+    def on_stop(number: int, _: FrameType | None) -> None:
+        asked.append(number)
+
+    def on_power_cut(_: int, __: FrameType | None) -> None:
+        cuts.append(1)
+
+    cuts: list[int] = []
+
+    def should_stop() -> bool:
+        if cuts:
+            cuts.clear()
+            world.cut_power()
+        return bool(asked)
+
+    handlers = {signal.SIGTERM: on_stop, signal.SIGINT: on_stop, signal.SIGUSR1: on_power_cut}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield should_stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
