@@ -7,8 +7,8 @@ ProductError
     ├── FrameError           5  a picture or recording cannot be used
     ├── CropError            5  an object cannot be cut out or has no pixels
     ├── StorageError         5  a file, spool or disk cannot be used
-    ├── PeerGoneError        5  a process of the live shell talks to nobody
     ├── CameraError          4  a camera is gone, or gives what its settings do not allow
+    ├── PeerGoneError        5  a process of the live shell talks to nobody
     └── OverloadError        7  a deadline cannot be kept
 """
 
@@ -24,6 +24,7 @@ __all__ = [
     "FrameError",
     "ModelFolderError",
     "OverloadError",
+    "PeerGoneError",
     "StorageError",
 ]
 
@@ -72,6 +73,8 @@ class PeerGoneError(EdgeError):
 
     exit_code: ClassVar[int] = 5
     remedy: ClassVar[str] = "Start `sortloop-edge run` again: its supervisor was killed."
+
+
 class CameraError(EdgeError):
     """A camera is gone, or gives what its settings do not allow."""
 

@@ -33,6 +33,7 @@ __all__ = [
     "load_machine",
     "open_model",
     "open_sorter",
+    "open_sorters",
     "origin_of",
 ]
 
@@ -108,16 +109,37 @@ def open_sorter(
     with suppress(OSError):  # another C library sorts too, only slower
         LinuxSystem().keep_heap()
     opened = open_model(model)
-    folder = opened.folder
     path = recipe or model / RECIPE_FILE
     chosen = load_settings(path, Recipe, overrides)
-    check_classes(path, chosen, folder)
+    check_classes(path, chosen, opened.folder)
     where = desk_machine(MAX_SIDE_PX) if machine is None else load_machine(machine)
-    view = _view(where, camera)
+    return Setup(opened.folder, _view_sorter(opened, chosen, _view(where, camera), machine), where, opened.form)
+
+
+def open_sorters(model: Path, machine: Path) -> tuple[Setup, ...]:
+    """Load a model folder once and join it with every camera of a machine, in the machine's order.
+
+    Args:
+        model: model folder; its recipe counts.
+        machine: machine file.
+
+    Raises:
+        ModelFolderError: as `open_sorter`.
+        ConfigError: as `open_sorter`.
+        StorageError: the references of a camera cannot be read.
+    """
+    opened, where = open_model(model), load_machine(machine)
+    recipe = opened.folder.recipe
+    sorters = [_view_sorter(opened, recipe, view, machine) for view in where.cameras]
+    return tuple(Setup(opened.folder, sorter, where, opened.form) for sorter in sorters)
+
+
+def _view_sorter(opened: OpenModel, recipe: Recipe, view: Camera, machine: Path | None) -> Sorter:
+    """Return the sorter of one camera, with its references where it has any."""
     field = None if machine is None else camera_references(machine, view)
     if field is not None:
-        check_bands(field, view, chosen)
-    return Setup(folder, make_sorter(folder, opened.scorer, view, chosen, field), where, opened.form)
+        check_bands(field, view, recipe)
+    return make_sorter(opened.folder, opened.scorer, view, recipe, field)
 
 
 def check_classes(path: Path, recipe: Recipe, folder: ModelFolder) -> None:

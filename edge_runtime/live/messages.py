@@ -12,6 +12,7 @@ from edge_runtime.live.books import Missing
 
 __all__ = [
     "Announce",
+    "ArmingLost",
     "ChildNews",
     "FrameClaimed",
     "FrameDecided",
@@ -75,6 +76,7 @@ class FrameDecided(msgspec.Struct, frozen=True, array_like=True, tag="decided"):
 
     Attributes:
         worker, camera, number: who decided about which frame.
+        frame_id, first_line, exposed_ns: of the frame, as the ring has them.
         objects: decided on.
         boxes: (E, 4) int64, little endian, of those to be ejected: x, absolute first line, width, height.
     """
@@ -82,6 +84,9 @@ class FrameDecided(msgspec.Struct, frozen=True, array_like=True, tag="decided"):
     worker: int
     camera: int
     number: int
+    frame_id: int
+    first_line: int
+    exposed_ns: int
     objects: int
     boxes: bytes
 
@@ -126,9 +131,15 @@ class ProcessFailed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     exit_code: int
 
 
+class ArmingLost(msgspec.Struct, frozen=True, array_like=True, tag="arming_lost"):
+    """The bridge to the supervisor: the machine fires no more until a person wants it again."""
+
+    detail: str
+
+
 FrameNews: TypeAlias = FrameClaimed | FrameMissed | FrameDecided
 Order: TypeAlias = Wish | ProcessLost | Announce | Stop
-ChildNews: TypeAlias = ProcessReady | ProcessFailed
+ChildNews: TypeAlias = ProcessReady | ProcessFailed | ArmingLost
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_ready: Final["msgspec.msgpack.Decoder[FrameReady]"] = msgspec.msgpack.Decoder(FrameReady)

@@ -1,0 +1,64 @@
+"""The entry of every process under the supervisor: `python -m edge_runtime.live ROLE PLAN`; people start none of them."""
+
+import sys
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from edge_runtime.errors import PeerGoneError
+from edge_runtime.live.child import Child, ChildPlan
+from firmware_bridge.clock import SystemClock
+from firmware_bridge.command_line import configure_logs
+from firmware_bridge.product_error import ProductError
+
+
+class _HasChild(Protocol):
+    @property
+    def child(self) -> ChildPlan: ...
+
+
+_Plan = TypeVar("_Plan", bound=_HasChild)
+
+
+def _capture(plan: bytes) -> None:
+    from edge_runtime.live.capture import CapturePlan, run_capture  # noqa: PLC0415 - a process has one role
+
+    _run(msgspec.json.decode(plan, type=CapturePlan), run_capture)
+
+
+def _vision(plan: bytes) -> None:
+    from edge_runtime.live.vision import VisionPlan, run_vision  # noqa: PLC0415
+
+    _run(msgspec.json.decode(plan, type=VisionPlan), run_vision)
+
+
+def _bridge(plan: bytes) -> None:
+    from edge_runtime.live.bridge import BridgePlan, run_bridge  # noqa: PLC0415
+
+    _run(msgspec.json.decode(plan, type=BridgePlan), run_bridge)
+
+
+def _run(plan: _Plan, role: Callable[[_Plan, Child], None]) -> None:
+    child = Child(plan.child, SystemClock())
+    try:
+        role(plan, child)
+    except PeerGoneError as error:
+        sys.exit(error.exit_code)
+    except ProductError as error:
+        child.failed(error)
+        sys.exit(error.exit_code)
+
+
+def main() -> None:
+    """Run one role.
+
+    Raises:
+        SystemExit: with the error's exit code, where the role cannot go on.
+    """
+    configure_logs(verbose=1, quiet=False)
+    {"capture": _capture, "vision": _vision, "bridge": _bridge}[sys.argv[1]](sys.argv[2].encode())
+
+
+if __name__ == "__main__":
+    main()

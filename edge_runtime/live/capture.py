@@ -1,0 +1,160 @@
+"""The capture process of one camera: its frames are judged, copied once into the ring, and announced.
+
+It waits for nobody but its camera. A camera that is gone is opened again, for ever, with growing pauses.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from edge_runtime.cameras.camera import CameraFrame, CameraSource
+from edge_runtime.cameras.frame_watch import Axis, FrameWatch, Kept, Refused, WatchSettings
+from edge_runtime.cameras.open_camera import open_camera
+from edge_runtime.errors import CameraError
+from edge_runtime.live.camera_tally import CameraTally
+from edge_runtime.live.child import Child, ChildPlan
+from edge_runtime.live.frame_ring import FrameRing
+from edge_runtime.live.messages import Announce, FrameReady, Stop, encode
+from edge_runtime.live.packets import Packets
+from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.schemas import Camera, Machine
+from edge_runtime.setup import load_machine
+
+__all__ = ["CapturePlan", "run_capture"]
+
+_LOOK_S: Final = 0.02
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 0.5
+_log = structlog.get_logger(__name__)
+
+
+class CapturePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a capture process gets from the supervisor.
+
+    Attributes:
+        child: see `ChildPlan`.
+        camera: index in the machine's table.
+        ring_fd, tally_fd: of this camera.
+        frames_fds: where to announce frames, by channel.
+        channel: the channel to begin with.
+    """
+
+    child: ChildPlan
+    camera: int
+    ring_fd: int
+    tally_fd: int
+    frames_fds: tuple[int, ...]
+    channel: int = 0
+
+
+def run_capture(plan: CapturePlan, child: Child) -> None:
+    """Fill the ring until told to stop.
+
+    Raises:
+        ConfigError: the machine file is wrong, or its source is no camera.
+        PeerGoneError: the supervisor is gone.
+    """
+    machine = load_machine(Path(plan.child.machine))
+    capture = _Capture(plan, child, machine)
+    child.ready()
+    while capture.obey():
+        capture.work()
+    child.stopping()
+    capture.close()
+
+
+class _Capture:
+    """The loop of one camera."""
+
+    def __init__(self, plan: CapturePlan, child: Child, machine: Machine) -> None:
+        self._child = child
+        self._index = plan.camera
+        self._camera = machine.cameras[plan.camera]
+        self._ring = FrameRing(SharedMemory.attach(plan.ring_fd))
+        self._tally = CameraTally(SharedMemory.attach(plan.tally_fd))
+        self._channels = [Packets.attach(fd) for fd in plan.frames_fds]
+        self._channel = plan.channel
+        self._watch = FrameWatch(_watch_settings(machine, self._camera, self._ring.shape.bands), self._axis())
+        self._source: CameraSource | None = None
+        self._pause_s = _FIRST_PAUSE_S
+
+    def obey(self) -> bool:
+        """Take orders; return False when told to stop.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        for order in self._child.orders():
+            match order:
+                case Announce():
+                    self._channel = order.channel
+                case Stop():
+                    return False
+                case _:
+                    pass
+        return True
+
+    def work(self) -> None:
+        """Take one frame, or wait a little for one, or for a camera that is gone.
+
+        Raises:
+            ConfigError: the machine's source is no camera.
+            PeerGoneError: no worker and no supervisor is there.
+        """
+        self._child.beat()
+        try:
+            if self._source is None:
+                self._source = open_camera(self._camera.source, self._camera, self._child.clock)
+                self._pause_s = _FIRST_PAUSE_S
+            frame = self._source.take(_LOOK_S)
+        except CameraError as error:
+            self._lose(error)
+            return
+        now_ns = self._child.clock.monotonic_ns()
+        if frame is None:
+            self._watch.time_out(now_ns)
+        else:
+            self._show(frame, now_ns)
+        self._tally.write(self._watch.counts)
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        if self._source is not None:
+            self._source.close()
+
+    def _show(self, frame: CameraFrame, now_ns: int) -> None:
+        match self._watch.show(frame, now_ns):
+            case Kept(first_line=first_line):
+                number = self._ring.write(
+                    frame.pixels, first_line=first_line, frame_id=frame.frame_id, exposed_ns=frame.exposed_ns
+                )
+                if not self._channels[self._channel].send(encode(FrameReady(self._index, number))):
+                    self._ring.mark_unannounced(number)
+            case Refused(reason=reason):
+                _log.debug("capture.refused", camera=self._camera.name, reason=reason)
+
+    def _lose(self, error: CameraError) -> None:
+        if self._source is not None:
+            _log.warning("capture.camera_gone", camera=self._camera.name, error=str(error))
+            self._source.close()
+            self._source = None
+            self._watch.vanish()
+            self._tally.write(self._watch.counts)
+        self._child.wait([], self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def _axis(self) -> Axis | None:
+        """Return where the lines were when the process before this one was killed."""
+        last = self._ring.read(self._ring.published - 1)
+        return None if last is None else Axis(last.first_line, last.exposed_ns)
+
+
+def _watch_settings(machine: Machine, camera: Camera, bands: int) -> WatchSettings:
+    return WatchSettings(
+        width_px=camera.width_px,
+        lines=camera.frame_lines,
+        bands=1 if bands == 1 else 3,
+        lines_s=machine.belt_mm_s / camera.pixel_mm,
+    )

@@ -1,0 +1,103 @@
+"""What every process under the supervisor does besides its work: obey orders, give signs of life, say how it fares.
+
+Knows no work. A child whose supervisor is gone learns it here (`PeerGoneError`) and ends.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edge_runtime.live.messages import ArmingLost, Order, ProcessFailed, ProcessReady, decode_order, encode
+from edge_runtime.live.packets import Packets, wait_for
+from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.live.vitals import Vitals
+from edge_runtime.realtime import RealtimeSettings, enter_realtime
+from firmware_bridge.clock import Clock
+from firmware_bridge.product_error import ProductError
+
+__all__ = ["Child", "ChildPlan"]
+
+
+class ChildPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the supervisor gives to every process.
+
+    Attributes:
+        number: of the process; a new one after every start.
+        row: its row in the vitals.
+        control_fd, vitals_fd: inherited.
+        machine: machine file.
+        realtime: what to ask the system for.
+    """
+
+    number: int
+    row: int
+    control_fd: int
+    vitals_fd: int
+    machine: str
+    realtime: RealtimeSettings
+
+
+class Child:
+    """One process's side of the bargain.
+
+    Args:
+        plan: of this process.
+        clock: monotonic, the same for all processes of a computer.
+    """
+
+    def __init__(self, plan: ChildPlan, clock: Clock) -> None:
+        self.clock = clock
+        self.vitals = Vitals(SharedMemory.attach(plan.vitals_fd))
+        self._plan = plan
+        self._control = Packets.attach(plan.control_fd)
+        self._row = self.vitals.row(plan.row)
+
+    def ready(self) -> None:
+        """Become punctual, as far as the system grants it, and tell the supervisor that the work begins.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        grants = enter_realtime(self._plan.realtime)
+        self._control.send(encode(ProcessReady({str(step): why for step, why in grants.refused.items()})))
+        self._row.enter("working")
+        self.beat()
+
+    def failed(self, error: ProductError) -> None:
+        """Tell the supervisor why this process cannot work.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        self._control.send(encode(ProcessFailed(f"{error}\n{error.remedy}", error.exit_code)))
+
+    def arming_lost(self, detail: str) -> None:
+        """Tell the supervisor that the machine fires no more until it is wanted again.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        self._control.send(encode(ArmingLost(detail)))
+
+    def beat(self) -> None:
+        """Give a sign of life; call it at least a few times within `live.hang_s`."""
+        self._row.beat(now_ns=self.clock.monotonic_ns())
+
+    def wait(self, inputs: Sequence[Packets], timeout_s: float) -> bool:
+        """Wait until one of the inputs or an order has something to read; tell whether it is an order."""
+        return self._control in wait_for([self._control, *inputs], timeout_s)
+
+    def orders(self) -> list[Order]:
+        """Return what the supervisor has ordered since the last call.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        found: list[Order] = []
+        while (message := self._control.receive()) is not None:
+            found.append(decode_order(message))
+        return found
+
+    def stopping(self) -> None:
+        """Say that the work ends, as ordered."""
+        self._row.enter("stopping")

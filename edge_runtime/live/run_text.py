@@ -1,0 +1,40 @@
+"""A run's report as people read it."""
+
+from collections.abc import Mapping
+
+from edge_runtime.live.run_report import CameraReport, RunReport
+
+__all__ = ["run_text"]
+
+
+def run_text(report: RunReport) -> str:
+    """Return the report in lines: what is wanted, each camera's books, who fills which place, what to look at."""
+    armed = "armed" if report.is_armed else ("not armed yet" if report.wants_armed else "not armed")
+    lines = [
+        f"{report.machine}: {report.seconds:.1f} s, {armed}, level L{report.level}, "
+        f"feeder {report.feeder_permille / 10:.0f} %, model {report.model_id[:12]}"
+    ]
+    lines += [line for camera in report.cameras for line in _camera_lines(camera)]
+    places = ", ".join(
+        f"{one.name} {one.state}" + (f" (ended {one.ended} times)" if one.ended else "") for one in report.processes
+    )
+    lines.append(f"processes: {places}")
+    if report.trouble:
+        lines.append(f"LOOK AT THIS: {report.trouble}")
+    return "\n".join(lines)
+
+
+def _camera_lines(camera: CameraReport) -> list[str]:
+    given, counts = camera.given, camera.counts
+    refused = {name: getattr(given, name) for name in ("repeated", "shape", "incomplete", "stale")}
+    troubles = {name: getattr(given, name) for name in ("skipped", "stalled", "gone", "restarted")}
+    frames = (counts.processed, _sum(counts.missing), counts.open_frames)
+    return [
+        f"camera {camera.name}: frames shown {given.shown} = kept {given.kept} + {_sum(refused)}; {_sum(troubles)}",
+        f"  frames in {counts.frames_in} = processed {frames[0]} + missing {frames[1]} + open {frames[2]}",
+        f"  objects {counts.objects} = passed {counts.passed} + {_sum(counts.ends)} + open {counts.open_objects}",
+    ]
+
+
+def _sum(counts: Mapping[str, int]) -> str:
+    return " + ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "0"

@@ -1,0 +1,253 @@
+"""The supervisor: starts the processes of a run, watches them, replaces those that end, tells each what is wanted.
+
+It holds everything that is shared, so it is the only one whose death ends the run. It sorts nothing and waits for
+nothing but the next look. Knows no pixel, model or port.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from edge_runtime.errors import OverloadError, PeerGoneError
+from edge_runtime.live.messages import (
+    ArmingLost,
+    Order,
+    ProcessFailed,
+    ProcessLost,
+    ProcessReady,
+    Stop,
+    Wish,
+    decode_child_news,
+    encode,
+)
+from edge_runtime.live.packets import wait_for
+from edge_runtime.live.processes import Role, Running, start_process
+from edge_runtime.live.restart_rules import GiveUp, RestartRules, RestartSettings
+from edge_runtime.live.run_report import CameraReport, ProcessReport
+from edge_runtime.live.shared_state import SharedState
+from firmware_bridge.clock import NS_PER_S, Clock
+
+__all__ = ["Supervisor", "SupervisorSettings"]
+
+_LOOK_S: Final = 0.02
+_START_S: Final = 30.0  # a process that is not ready by then hangs
+_STOP_S: Final = 3.0
+_VITAL: Final = ("capture", "vision", "bridge")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    """What to watch for.
+
+    Attributes:
+        machine: machine file, for the children.
+        hang_s: without progress for so long a process is killed.
+        restarts: when a place is given up.
+    """
+
+    machine: str
+    hang_s: float
+    restarts: RestartSettings
+
+
+@dataclass(slots=True)
+class _Place:
+    """A role, and who fills it."""
+
+    role: Role
+    running: Running | None = None
+    start_ns: int | None = 0  # when to start the next; None where it was given up or is not wanted
+    ended: int = 0
+
+
+@dataclass(slots=True)
+class _Mind:
+    """What the supervisor wants, and what went wrong."""
+
+    wish: Wish = field(default_factory=lambda: Wish(is_armed=False, feeder_permille=0))
+    trouble: str = ""
+    failed: ProcessFailed | None = None
+    next_number: int = 1
+
+
+class Supervisor:
+    """The processes of one run.
+
+    Args:
+        settings: what to watch for.
+        shared: of the run; the caller closes it.
+        roles: in the order in which they are stopped: sources first.
+        clock: monotonic.
+    """
+
+    def __init__(self, settings: SupervisorSettings, shared: SharedState, roles: Sequence[Role], clock: Clock) -> None:
+        self._settings = settings
+        self._shared = shared
+        self._clock = clock
+        self._rules = RestartRules(settings.restarts)
+        self._places = [_Place(role) for role in roles]
+        self._mind = _Mind()
+
+    @property
+    def failed(self) -> ProcessFailed | None:
+        """Return what a process said that could not begin to work: starting it again is of no use."""
+        return self._mind.failed
+
+    @property
+    def trouble(self) -> str:
+        """Return what a person should look at; empty where nothing is."""
+        return self._mind.trouble
+
+    @property
+    def wish(self) -> Wish:
+        """Return what is wanted of the machine."""
+        return self._mind.wish
+
+    def want(self, wish: Wish) -> None:
+        """Say whether the machine shall sort and how fast; it also takes back what was given up."""
+        self._mind.wish = wish
+        if wish.is_armed:
+            self._mind.trouble = ""
+            for place in self._places:
+                if place.start_ns is None and place.running is None:
+                    self._rules.forget(place.role.name)
+                    place.start_ns = 0
+        self._order("bridge", wish)
+
+    def is_ready(self, role: str) -> bool:
+        """Tell whether every place of a role is filled by a process that works."""
+        places = [place for place in self._places if place.role.role == role]
+        return all(place.running is not None and place.running.is_ready for place in places)
+
+    def look(self) -> None:
+        """Look once at everything: ends, hangs, news; start what is due.
+
+        Raises:
+            OverloadError: the system starts no more processes.
+        """
+        self._wait()
+        for place in self._places:
+            self._look_at(place)
+            self._start_if_due(place)
+
+    def stop(self) -> None:
+        """End every process: sources first, each after it has done what was begun."""
+        for role in dict.fromkeys(place.role.role for place in self._places):
+            self._stop_role(role)
+
+    def cameras(self) -> tuple[CameraReport, ...]:
+        """Return the books."""
+        return tuple(
+            CameraReport(share.camera.name, share.tally.read(), share.books.counts(share.ring.published))
+            for share in self._shared.cameras
+        )
+
+    def processes(self) -> tuple[ProcessReport, ...]:
+        """Return who fills which place."""
+        return tuple(
+            ProcessReport(
+                place.role.name,
+                place.running.pid if place.running else 0,
+                self._shared.vitals.row(place.role.row).read().state if place.running else "absent",
+                place.ended,
+            )
+            for place in self._places
+        )
+
+    def _wait(self) -> None:
+        controls = [place.running.control for place in self._places if place.running is not None]
+        ready = wait_for(controls, _LOOK_S)
+        if ready and all(control in ready for control in controls):
+            self._clock.sleep_s(_LOOK_S / 10)  # ends that are closed are always ready
+
+    def _look_at(self, place: _Place) -> None:
+        running = place.running
+        if running is None:
+            return
+        self._hear(running)
+        how = running.ended()
+        if how is None and self._hangs(running):
+            how = f"no progress for {self._settings.hang_s} s"
+            running.kill()
+            running.wait(_STOP_S)
+        if how is not None:
+            self._bury(place, running, how)
+
+    def _hear(self, running: Running) -> None:
+        try:
+            while (message := running.control.receive()) is not None:
+                match decode_child_news(message):
+                    case ProcessReady(refused=refused):
+                        running.is_ready = True
+                        _log.info("run.ready", name=running.role.name, pid=running.pid, refused=refused)
+                        if running.role.role == "bridge":
+                            running.control.send(encode(self._mind.wish))
+                    case ProcessFailed() as failed:
+                        self._mind.failed = None if running.is_ready else failed
+                        _log.error("run.failed", name=running.role.name, text=failed.text)
+                    case ArmingLost(detail=detail):
+                        self._mind.wish = Wish(is_armed=False, feeder_permille=0)
+                        self._mind.trouble = detail
+        except PeerGoneError:
+            pass  # it has ended, which the system tells too
+
+    def _hangs(self, running: Running) -> bool:
+        row = self._shared.vitals.row(running.role.row).read()
+        limit_s = self._settings.hang_s if running.is_ready else _START_S
+        return self._clock.monotonic_ns() - max(row.beaten_ns, running.started_ns) > limit_s * NS_PER_S
+
+    def _bury(self, place: _Place, running: Running, how: str) -> None:
+        now_ns = self._clock.monotonic_ns()
+        place.running, place.ended = None, place.ended + 1
+        running.close()
+        _log.error("run.ended", name=place.role.name, pid=running.pid, how=how)
+        if place.role.role == "vision":
+            self._order("bridge", ProcessLost(running.number))
+        match self._rules.on_exit(now_ns, place.role.name, how):
+            case GiveUp(detail=detail):
+                place.start_ns = None
+                _log.error("run.given_up", name=place.role.name, detail=detail)
+                if place.role.role in _VITAL:
+                    self._mind.trouble = detail
+                    self._mind.wish = Wish(is_armed=False, feeder_permille=0)
+                    self._order("bridge", self._mind.wish)
+            case restart:
+                place.start_ns = now_ns + restart.after_ms * 1_000_000
+
+    def _start_if_due(self, place: _Place) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if place.running is not None or place.start_ns is None or now_ns < place.start_ns:
+            return
+        number, self._mind.next_number = self._mind.next_number, self._mind.next_number + 1
+        self._shared.vitals.row(place.role.row).start(pid=0, now_ns=now_ns)
+        try:
+            running = start_process(
+                place.role, number, machine=self._settings.machine, vitals_fd=self._shared.vitals.memory.fd
+            )
+        except OSError as error:
+            raise OverloadError(f"{place.role.name} cannot be started: {error.strerror}") from error
+        running.started_ns = now_ns
+        place.running = running
+
+    def _order(self, role: str, order: Order) -> None:
+        for place in self._places:
+            if place.role.role == role and place.running is not None:
+                try:
+                    place.running.control.send(encode(order))
+                except PeerGoneError:
+                    continue  # it has ended: its successor is told everything that still counts
+
+    def _stop_role(self, role: str) -> None:
+        self._order(role, Stop())
+        for place in self._places:
+            if place.role.role == role and place.running is not None:
+                if not place.running.wait(_STOP_S):
+                    _log.error("run.does_not_stop", name=place.role.name)
+                    place.running.kill()
+                    place.running.wait(_STOP_S)
+                self._hear(place.running)
+                place.running.close()
+                place.running, place.start_ns = None, None

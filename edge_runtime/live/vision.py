@@ -1,0 +1,143 @@
+"""The vision process: one frame after another from the ring to a decision that bridge and recorder get whole."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import structlog
+
+from edge_runtime.decisions import Decisions
+from edge_runtime.errors import CropError, FrameError
+from edge_runtime.live.child import Child, ChildPlan
+from edge_runtime.live.frame_ring import FrameRing, RingFrame
+from edge_runtime.live.messages import (
+    FrameClaimed,
+    FrameDecided,
+    FrameMissed,
+    FrameNews,
+    Stop,
+    decode_frame_ready,
+    encode,
+)
+from edge_runtime.live.packets import Packets
+from edge_runtime.live.ring_sorter import RingSorter
+from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.schedule import line_time_us
+from edge_runtime.setup import Setup, open_sorters
+from firmware_bridge.clock import Clock
+
+__all__ = ["VisionPlan", "run_vision"]
+
+_IDLE_S: Final = 0.05
+_WARM_UPS: Final = 3
+_log = structlog.get_logger(__name__)
+
+
+class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker gets from the supervisor.
+
+    Attributes:
+        child: see `ChildPlan`.
+        model: model folder.
+        ring_fds: ring of each camera, in the machine's order.
+        frames_fd: announcements, shared with the other workers.
+        news_fd: to the bridge.
+    """
+
+    child: ChildPlan
+    model: str
+    ring_fds: tuple[int, ...]
+    frames_fd: int
+    news_fd: int
+
+
+def run_vision(plan: VisionPlan, child: Child) -> None:
+    """Sort frames until told to stop.
+
+    Raises:
+        ConfigError: machine, recipe and references do not go together.
+        ModelFolderError: the model folder is not whole, or its golden crops get other scores here.
+        StorageError: the references of a camera cannot be read.
+        PeerGoneError: the supervisor is gone.
+    """
+    setups = open_sorters(Path(plan.model), Path(plan.child.machine))
+    _warm_up(setups[0])
+    worker = _Worker(plan, child, setups)
+    child.ready()
+    while not any(isinstance(order, Stop) for order in child.orders()):
+        worker.work()
+    child.stopping()
+
+
+def _warm_up(setup: Setup) -> None:
+    """Let every buffer of the session get its pages before the first frame."""
+    crop = setup.sorter.recipe.crop
+    for _ in range(_WARM_UPS):
+        setup.sorter.classify(np.zeros((8, crop.side_px, crop.side_px, crop.channels), np.uint8))
+
+
+class _View:
+    """One camera of the machine, as a worker sees it."""
+
+    def __init__(self, setup: Setup, ring_fd: int) -> None:
+        self.ring = FrameRing(SharedMemory.attach(ring_fd))
+        self.sorter = RingSorter(setup.sorter, self.ring)
+        self._line_ns = line_time_us(setup.machine, setup.sorter.camera) * 1000
+
+    def age_ns(self, frame: RingFrame, clock: Clock) -> int:
+        """Return how long ago the frame's last line was exposed."""
+        return clock.monotonic_ns() - frame.exposed_ns - round(self._line_ns * len(frame.pixels))
+
+
+class _Worker:
+    """One worker's loop."""
+
+    def __init__(self, plan: VisionPlan, child: Child, setups: tuple[Setup, ...]) -> None:
+        self._number = plan.child.number
+        self._child = child
+        self._views = [_View(setup, fd) for setup, fd in zip(setups, plan.ring_fds, strict=True)]
+        self._frames = Packets.attach(plan.frames_fd)
+        self._news = Packets.attach(plan.news_fd)
+
+    def work(self) -> None:
+        """Wait a little for a frame and sort it.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        self._child.wait([self._frames], _IDLE_S)
+        self._child.beat()
+        message = self._frames.receive()
+        if message is None:  # another worker was faster, or it is an order
+            return
+        ready = decode_frame_ready(message)
+        view = self._views[ready.camera]
+        frame = view.ring.read(ready.number)
+        if frame is None:
+            self._tell(FrameMissed(self._number, ready.camera, ready.number, "overrun"))
+            return
+        age_ns = view.age_ns(frame, self._child.clock)
+        self._tell(FrameClaimed(self._number, ready.camera, ready.number, age_ns))
+        self._tell(self._sort(ready.camera, frame, is_last=ready.is_last))
+        self._child.beat()
+
+    def _sort(self, camera: int, frame: RingFrame, *, is_last: bool) -> FrameNews:
+        try:
+            decisions = self._views[camera].sorter.sort(frame.number, is_last=is_last)
+        except (FrameError, CropError) as error:
+            _log.error("vision.frame_failed", camera=camera, number=frame.number, error=str(error))
+            return FrameMissed(self._number, camera, frame.number, "failed")
+        if decisions is None:
+            return FrameMissed(self._number, camera, frame.number, "overrun")
+        return self._decided(camera, frame, decisions)
+
+    def _decided(self, camera: int, frame: RingFrame, decisions: Decisions) -> FrameDecided:
+        boxes = decisions.boxes_px[decisions.is_eject]
+        place = (frame.frame_id, frame.first_line, frame.exposed_ns)
+        return FrameDecided(self._number, camera, frame.number, *place, len(decisions), boxes.tobytes())
+
+    def _tell(self, news: FrameNews) -> None:
+        """Send news to the bridge; what finds no room there was not decided, and is late by itself."""
+        if not self._news.send(encode(news)):
+            _log.warning("vision.news_dropped", number=news.number)
