@@ -21,6 +21,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         state: folder of the spool, the runs' journals and the control socket; relative as `model`.
         workers: vision processes; one a core that is free for them.
         ring_frames: frames that each camera's ring holds.
+        record_ring_mib: memory for what a worker decided and the recorder has not taken yet, MiB a worker.
         priority: real-time priority of the bridge, 1 to 99; capture and vision run one and two below; 0 for ordinary
             processes.
         capture_cores: cores of the capture processes, one a camera; empty leaves the choice to the system.
@@ -37,6 +38,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: str = "state"
     workers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     ring_frames: Annotated[int, msgspec.Meta(ge=16, le=1024)] = 64
+    record_ring_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
     priority: Annotated[int, msgspec.Meta(ge=0, le=99)] = 50
     capture_cores: tuple[Core, ...] = ()
     vision_cores: tuple[Core, ...] = ()

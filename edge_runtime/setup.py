@@ -35,6 +35,7 @@ __all__ = [
     "open_sorter",
     "open_sorters",
     "origin_of",
+    "recipe_origin",
 ]
 
 CALIBRATION_FOLDER: Final = "calibration"
@@ -232,6 +233,10 @@ def check_bands(field: FlatField, camera: Camera, recipe: Recipe) -> None:
 
 def origin_of(setup: Setup, lot: str) -> Origin:
     """Return what all records of a lot on this setup have in common."""
-    recipe = setup.sorter.recipe
+    return recipe_origin(setup.folder, setup.sorter.recipe, setup.machine.name, lot)
+
+
+def recipe_origin(folder: ModelFolder, recipe: Recipe, machine: str, lot: str) -> Origin:
+    """Return what all records of a lot have in common that this model and recipe decide about on this machine."""
     digest = sha256_hex(msgspec.json.encode(recipe, order="sorted"))
-    return Origin(setup.machine.name, lot, setup.folder.card.model_id, digest, recipe.class_names, recipe.residual)
+    return Origin(machine, lot, folder.card.model_id, digest, recipe.class_names, recipe.residual)

@@ -1,4 +1,4 @@
-"""The entry of every process under the supervisor: `python -m edge_runtime.live ROLE PLAN`; people start none of them."""
+"""The entry of every process under the supervisor: `python -m edge_runtime.live ROLE PLAN`; people start none."""
 
 import sys
 from collections.abc import Callable
@@ -39,6 +39,12 @@ def _bridge(plan: bytes) -> None:
     _run(msgspec.json.decode(plan, type=BridgePlan), run_bridge)
 
 
+def _recorder(plan: bytes) -> None:
+    from edge_runtime.live.recorder import RecorderPlan, run_recorder  # noqa: PLC0415
+
+    _run(msgspec.json.decode(plan, type=RecorderPlan), run_recorder)
+
+
 def _run(plan: _Plan, role: Callable[[_Plan, Child], None]) -> None:
     child = Child(plan.child, SystemClock())
     try:
@@ -57,7 +63,9 @@ def main() -> None:
         SystemExit: with the error's exit code, where the role cannot go on.
     """
     configure_logs(verbose=1, quiet=False)
-    {"capture": _capture, "vision": _vision, "bridge": _bridge}[sys.argv[1]](sys.argv[2].encode())
+    {"capture": _capture, "vision": _vision, "bridge": _bridge, "recorder": _recorder}[sys.argv[1]](
+        sys.argv[2].encode()
+    )
 
 
 if __name__ == "__main__":

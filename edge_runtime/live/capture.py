@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from edge_runtime.cameras.camera import CameraFrame, CameraSource
 from edge_runtime.cameras.frame_watch import Axis, FrameWatch, Kept, Refused, WatchSettings
@@ -62,6 +64,7 @@ def run_capture(plan: CapturePlan, child: Child) -> None:
     while capture.obey():
         capture.work()
     child.stopping()
+    capture.end_scene()
     capture.close()
 
 
@@ -119,6 +122,16 @@ class _Capture:
             self._show(frame, now_ns)
         self._tally.write(self._watch.counts)
 
+    def end_scene(self) -> None:
+        """Announce a frame of no lines: the scene ends here, and objects at its last line are complete.
+
+        Raises:
+            PeerGoneError: no worker and no supervisor is there.
+        """
+        last = self._ring.read(self._ring.published - 1)
+        if last is not None and self._camera.kind == "line":
+            self._announce(last.pixels[:0], Kept(last.end_line, 0), last.frame_id, last.exposed_ns)
+
     def close(self) -> None:
         """Let go of the camera."""
         if self._source is not None:
@@ -126,14 +139,16 @@ class _Capture:
 
     def _show(self, frame: CameraFrame, now_ns: int) -> None:
         match self._watch.show(frame, now_ns):
-            case Kept(first_line=first_line):
-                number = self._ring.write(
-                    frame.pixels, first_line=first_line, frame_id=frame.frame_id, exposed_ns=frame.exposed_ns
-                )
-                if not self._channels[self._channel].send(encode(FrameReady(self._index, number))):
-                    self._ring.mark_unannounced(number)
+            case Kept() as kept:
+                self._announce(frame.pixels, kept, frame.frame_id, frame.exposed_ns)
             case Refused(reason=reason):
                 _log.debug("capture.refused", camera=self._camera.name, reason=reason)
+
+    def _announce(self, pixels: NDArray[np.uint8], kept: Kept, frame_id: int, exposed_ns: int) -> None:
+        number = self._ring.write(pixels, first_line=kept.first_line, frame_id=frame_id, exposed_ns=exposed_ns)
+        ready = FrameReady(self._index, number, is_last=not len(pixels))
+        if not self._channels[self._channel].send(encode(ready)):
+            self._ring.mark_unannounced(number)
 
     def _lose(self, error: CameraError) -> None:
         if self._source is not None:

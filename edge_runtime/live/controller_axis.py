@@ -1,4 +1,4 @@
-"""The controller's time as one axis: microseconds, not wrapped, for one session; and which stamp belongs to which frame.
+"""The controller's time as one axis, microseconds, not wrapped; and which stamp belongs to which frame.
 
 Ticks on the wire are u32 and come again after an hour. Knows no frame's content.
 """

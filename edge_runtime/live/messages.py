@@ -23,12 +23,14 @@ __all__ = [
     "ProcessFailed",
     "ProcessLost",
     "ProcessReady",
+    "RecordReady",
     "Stop",
     "Wish",
     "decode_child_news",
     "decode_frame_news",
     "decode_frame_ready",
     "decode_order",
+    "decode_record_ready",
     "encode",
 ]
 
@@ -91,6 +93,20 @@ class FrameDecided(msgspec.Struct, frozen=True, array_like=True, tag="decided"):
     boxes: bytes
 
 
+class RecordReady(msgspec.Struct, frozen=True, array_like=True):
+    """Vision to recorder: decisions with their crops lie in a ring of records.
+
+    Attributes:
+        place: of the worker; each has a ring.
+        at_b: where they lie in that ring.
+        camera: index of the camera.
+    """
+
+    place: int
+    at_b: int
+    camera: int
+
+
 class Wish(msgspec.Struct, frozen=True, array_like=True, tag="wish"):
     """Supervisor to bridge: whether the machine shall sort, and how fast the feeder may run."""
 
@@ -144,11 +160,12 @@ ChildNews: TypeAlias = ProcessReady | ProcessFailed | ArmingLost
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_ready: Final["msgspec.msgpack.Decoder[FrameReady]"] = msgspec.msgpack.Decoder(FrameReady)
 _frame_news: Final["msgspec.msgpack.Decoder[FrameNews]"] = msgspec.msgpack.Decoder(FrameNews)
+_record_ready: Final["msgspec.msgpack.Decoder[RecordReady]"] = msgspec.msgpack.Decoder(RecordReady)
 _order: Final["msgspec.msgpack.Decoder[Order]"] = msgspec.msgpack.Decoder(Order)
 _child_news: Final["msgspec.msgpack.Decoder[ChildNews]"] = msgspec.msgpack.Decoder(ChildNews)
 
 
-def encode(message: FrameReady | FrameNews | Order | ChildNews) -> bytes:
+def encode(message: FrameReady | RecordReady | FrameNews | Order | ChildNews) -> bytes:
     """Return a message's bytes."""
     return _encoder.encode(message)
 
@@ -161,6 +178,11 @@ def decode_frame_ready(data: bytes) -> FrameReady:
 def decode_frame_news(data: bytes) -> FrameNews:
     """Return the message of these bytes; both ends are of one build."""
     return _frame_news.decode(data)
+
+
+def decode_record_ready(data: bytes) -> RecordReady:
+    """Return the message of these bytes; both ends are of one build."""
+    return _record_ready.decode(data)
 
 
 def decode_order(data: bytes) -> Order:

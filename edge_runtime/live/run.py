@@ -7,27 +7,28 @@ from typing import Final
 import msgspec
 import structlog
 
-from edge_runtime.config import load_settings
 from edge_runtime.errors import ConfigError
 from edge_runtime.live.bridge import BridgePlan
 from edge_runtime.live.capture import CapturePlan
 from edge_runtime.live.child import ChildPlan
 from edge_runtime.live.messages import Wish
 from edge_runtime.live.processes import Role
+from edge_runtime.live.recorder import RecorderPlan
 from edge_runtime.live.restart_rules import RestartSettings
 from edge_runtime.live.run_report import RunReport
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
 from edge_runtime.live.vision import VisionPlan
-from edge_runtime.model import RECIPE_FILE, load_model_folder
+from edge_runtime.model import load_model_folder
 from edge_runtime.realtime import RealtimeSettings
-from edge_runtime.schemas import Machine, Recipe
-from edge_runtime.setup import load_machine
+from edge_runtime.schemas import Machine
+from edge_runtime.setup import load_machine, recipe_origin
 from firmware_bridge.clock import NS_PER_S, Clock
 
 __all__ = ["LiveRun", "RunWish"]
 
 _FULL: Final = 1000
+_ORDINARY: Final = RealtimeSettings(is_memory_locked=False)
 _log = structlog.get_logger(__name__)
 
 
@@ -38,12 +39,20 @@ class RunWish(msgspec.Struct, frozen=True):
         machine: machine file.
         model: model folder; None takes the machine's.
         is_armed: let the valves fire and the feeder run.
+        lot: name of the lot in the records.
+        teach_class: every piece is of this class: the valves stay shut and what is decided otherwise is recorded (T0).
+        purity: share of the lot that truly is of that class.
+        recording: folder for every frame and the digest of the decisions; None records no frames.
         for_s: end after so long; None goes on until told.
     """
 
     machine: Path
     model: Path | None = None
     is_armed: bool = False
+    lot: str = "live"
+    teach_class: str = ""
+    purity: float = 1.0
+    recording: Path | None = None
     for_s: float | None = None
 
 
@@ -65,11 +74,14 @@ class LiveRun:
         self._clock = clock
         self._machine = load_machine(wish.machine)
         self._model = (wish.model or wish.machine.parent / self._machine.live.model).resolve()
+        self._state = (wish.machine.parent / self._machine.live.state).resolve()
         _check_sources(wish, self._machine)
-        self._model_id = load_model_folder(self._model).card.model_id
-        recipe = load_settings(self._model / RECIPE_FILE, Recipe)
+        folder = load_model_folder(self._model)
+        self._origin = recipe_origin(folder, folder.recipe, self._machine.name, wish.lot)
         roles_count = len(self._machine.cameras) + 2 * self._machine.live.workers + 3
-        self._shared = SharedState.create(self._machine, bands=recipe.crop.channels, rows=roles_count, channels=2)
+        self._shared = SharedState.create(
+            self._machine, bands=folder.recipe.crop.channels, rows=roles_count, channels=2
+        )
         live = self._machine.live
         settings = SupervisorSettings(
             str(wish.machine.resolve()), live.hang_s, RestartSettings(most_exits=live.restarts_a_minute)
@@ -92,9 +104,10 @@ class LiveRun:
             self._supervisor.look()
             if self._supervisor.failed is not None:
                 break
-            if not is_begun and self._supervisor.is_ready("bridge") and self._supervisor.is_ready("vision"):
+            if not is_begun and all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
                 is_begun = True
-                self._supervisor.want(Wish(self._wish.is_armed, _FULL if self._wish.is_armed else 0))
+                self._supervisor.open_sources()
+                self._supervisor.want(self._first_wish())
         self._supervisor.stop()
         report = self.report()
         failed = self._supervisor.failed
@@ -108,7 +121,7 @@ class LiveRun:
         vitals = self._shared.vitals
         return RunReport(
             machine=self._machine.name,
-            model_id=self._model_id,
+            model_id=self._origin.model_id,
             seconds=(self._clock.monotonic_ns() - self._began_ns) / NS_PER_S,
             is_armed=vitals.is_armed,
             wants_armed=self._supervisor.wish.is_armed,
@@ -118,6 +131,11 @@ class LiveRun:
             processes=self._supervisor.processes(),
             trouble=self._supervisor.trouble,
         )
+
+    def _first_wish(self) -> Wish:
+        """Return what to begin with: in a teach lot the feeder runs and the valves stay shut."""
+        is_armed = self._wish.is_armed and not self._wish.teach_class
+        return Wish(is_armed, _FULL if self._wish.is_armed else 0)
 
     def _is_over(self) -> bool:
         limit_s = self._wish.for_s
@@ -133,7 +151,7 @@ class LiveRun:
         for worker in range(live.workers):
             roles.append(self._vision_role(worker, row))
             row += 1
-        return [*roles, self._bridge_role(row)]
+        return [*roles, self._bridge_role(row), self._recorder_role(row + 1)]
 
     def _capture_role(self, index: int, row: int) -> Role:
         share = self._shared.cameras[index]
@@ -149,13 +167,15 @@ class LiveRun:
     def _vision_role(self, worker: int, row: int) -> Role:
         rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
         frames_fd, news_fd = self._shared.frames[0].receiver.fileno(), self._shared.news.sender.fileno()
+        record_fd, records_fd = self._shared.record_rings[worker].memory.fd, self._shared.records.sender.fileno()
         model = str(self._model)
 
         def plan(child: ChildPlan) -> VisionPlan:
-            return VisionPlan(child, model, rings, frames_fd, news_fd)
+            return VisionPlan(child, model, rings, frames_fd, news_fd, worker, record_fd, records_fd)
 
         realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
-        return Role(f"vision-{worker}", "vision", row, realtime, plan, (*rings, frames_fd, news_fd))
+        fds = (*rings, frames_fd, news_fd, record_fd, records_fd)
+        return Role(f"vision-{worker}", "vision", row, realtime, plan, fds)
 
     def _bridge_role(self, row: int) -> Role:
         rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
@@ -167,6 +187,20 @@ class LiveRun:
 
         realtime = self._realtime(self._machine.live.bridge_cores, 0, below=0)
         return Role("bridge", "bridge", row, realtime, plan, (*rings, *books, news_fd))
+
+    def _recorder_role(self, row: int) -> Role:
+        rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
+        records = tuple(ring.memory.fd for ring in self._shared.record_rings)
+        records_fd, wish = self._shared.records.receiver.fileno(), self._wish
+        spool = str(self._state / "spool")
+        recordings = iter([] if wish.recording is None else [str(wish.recording.resolve())])
+        truth = (wish.teach_class, wish.purity)
+
+        def plan(child: ChildPlan) -> RecorderPlan:
+            recording = next(recordings, "")  # one that was cut by a kill is not gone on with
+            return RecorderPlan(child, rings, records, records_fd, spool, self._origin, *truth, recording)
+
+        return Role("recorder", "recorder", row, _ORDINARY, plan, (*rings, *records, records_fd))
 
     def _realtime(self, cores: tuple[int, ...], index: int, *, below: int) -> RealtimeSettings:
         priority = self._machine.live.priority

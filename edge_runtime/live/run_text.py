@@ -10,10 +10,8 @@ __all__ = ["run_text"]
 def run_text(report: RunReport) -> str:
     """Return the report in lines: what is wanted, each camera's books, who fills which place, what to look at."""
     armed = "armed" if report.is_armed else ("not armed yet" if report.wants_armed else "not armed")
-    lines = [
-        f"{report.machine}: {report.seconds:.1f} s, {armed}, level L{report.level}, "
-        f"feeder {report.feeder_permille / 10:.0f} %, model {report.model_id[:12]}"
-    ]
+    wanted = f"level L{report.level}, feeder {report.feeder_permille / 10:.0f} %"
+    lines = [f"{report.machine}: {report.seconds:.1f} s, {armed}, {wanted}, model {report.model_id[:12]}"]
     lines += [line for camera in report.cameras for line in _camera_lines(camera)]
     places = ", ".join(
         f"{one.name} {one.state}" + (f" (ended {one.ended} times)" if one.ended else "") for one in report.processes

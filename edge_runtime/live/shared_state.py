@@ -9,6 +9,7 @@ from edge_runtime.live.books import FrameBooks
 from edge_runtime.live.camera_tally import CameraTally
 from edge_runtime.live.frame_ring import FrameRing, RingShape
 from edge_runtime.live.packets import Packets, packet_pair
+from edge_runtime.live.record_ring import RecordRing
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.vitals import Vitals
 from edge_runtime.schemas import Camera, Machine
@@ -50,12 +51,15 @@ class SharedState(msgspec.Struct, frozen=True):
         cameras: in the machine's order.
         frames: capture to vision, by channel: one for each set of workers.
         news: vision to bridge.
+        records: vision to recorder; record_rings: one a worker's place.
     """
 
     vitals: Vitals
     cameras: tuple[CameraShare, ...]
     frames: tuple[PacketPair, ...]
     news: PacketPair
+    records: PacketPair
+    record_rings: tuple[RecordRing, ...]
 
     @staticmethod
     def create(machine: Machine, *, bands: int, rows: int, channels: int) -> "SharedState":
@@ -70,11 +74,14 @@ class SharedState(msgspec.Struct, frozen=True):
         Raises:
             OverloadError: there is not so much memory left.
         """
+        records_b = machine.live.record_ring_mib << 20
         return SharedState(
             Vitals.create(rows),
             tuple(_share(camera, machine.live.ring_frames, bands) for camera in machine.cameras),
             tuple(PacketPair.make() for _ in range(channels)),
             PacketPair.make(),
+            PacketPair.make(),
+            tuple(RecordRing.create(f"{place}", records_b) for place in range(channels * machine.live.workers)),
         )
 
     def close(self) -> None:
@@ -83,7 +90,9 @@ class SharedState(msgspec.Struct, frozen=True):
         for share in self.cameras:
             for memory in (share.ring.memory, share.books.memory, share.tally.memory):
                 memory.close()
-        for pair in (*self.frames, self.news):
+        for ring in self.record_rings:
+            ring.memory.close()
+        for pair in (*self.frames, self.news, self.records):
             pair.close()
 
 

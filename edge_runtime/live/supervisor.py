@@ -32,8 +32,9 @@ from firmware_bridge.clock import NS_PER_S, Clock
 __all__ = ["Supervisor", "SupervisorSettings"]
 
 _LOOK_S: Final = 0.02
-_START_S: Final = 30.0  # a process that is not ready by then hangs
+_START_S: Final = 30.0  # a process that is not ready by then hangs, and one that waits for a disk or a client
 _STOP_S: Final = 3.0
+_SOURCE: Final = "capture"
 _VITAL: Final = ("capture", "vision", "bridge")
 _log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ class _Place:
     running: Running | None = None
     start_ns: int | None = 0  # when to start the next; None where it was given up or is not wanted
     ended: int = 0
+    was_ready: bool = False
 
 
 @dataclass(slots=True)
@@ -88,7 +90,7 @@ class Supervisor:
         self._shared = shared
         self._clock = clock
         self._rules = RestartRules(settings.restarts)
-        self._places = [_Place(role) for role in roles]
+        self._places = [_Place(role, start_ns=None if role.role == _SOURCE else 0) for role in roles]
         self._mind = _Mind()
 
     @property
@@ -105,6 +107,12 @@ class Supervisor:
     def wish(self) -> Wish:
         """Return what is wanted of the machine."""
         return self._mind.wish
+
+    def open_sources(self) -> None:
+        """Let frames come: those who sort them are there."""
+        for place in self._places:
+            if place.role.role == _SOURCE:
+                place.start_ns = 0
 
     def want(self, wish: Wish) -> None:
         """Say whether the machine shall sort and how fast; it also takes back what was given up."""
@@ -167,26 +175,29 @@ class Supervisor:
         running = place.running
         if running is None:
             return
-        self._hear(running)
+        self._hear(place, running)
         how = running.ended()
         if how is None and self._hangs(running):
-            how = f"no progress for {self._settings.hang_s} s"
+            how = "no progress"
             running.kill()
             running.wait(_STOP_S)
         if how is not None:
             self._bury(place, running, how)
 
-    def _hear(self, running: Running) -> None:
+    def _hear(self, place: _Place, running: Running) -> None:
         try:
             while (message := running.control.receive()) is not None:
                 match decode_child_news(message):
                     case ProcessReady(refused=refused):
-                        running.is_ready = True
+                        running.is_ready = place.was_ready = True
                         _log.info("run.ready", name=running.role.name, pid=running.pid, refused=refused)
                         if running.role.role == "bridge":
                             running.control.send(encode(self._mind.wish))
                     case ProcessFailed() as failed:
-                        self._mind.failed = None if running.is_ready else failed
+                        if place.was_ready:  # it worked before: the rules of restarting judge it
+                            self._mind.trouble = failed.text
+                        else:
+                            self._mind.failed = failed
                         _log.error("run.failed", name=running.role.name, text=failed.text)
                     case ArmingLost(detail=detail):
                         self._mind.wish = Wish(is_armed=False, feeder_permille=0)
@@ -196,7 +207,8 @@ class Supervisor:
 
     def _hangs(self, running: Running) -> bool:
         row = self._shared.vitals.row(running.role.row).read()
-        limit_s = self._settings.hang_s if running.is_ready else _START_S
+        is_quick = running.is_ready and running.role.role in _VITAL  # the others wait for disks and clients
+        limit_s = self._settings.hang_s if is_quick else _START_S
         return self._clock.monotonic_ns() - max(row.beaten_ns, running.started_ns) > limit_s * NS_PER_S
 
     def _bury(self, place: _Place, running: Running, how: str) -> None:
@@ -248,6 +260,6 @@ class Supervisor:
                     _log.error("run.does_not_stop", name=place.role.name)
                     place.running.kill()
                     place.running.wait(_STOP_S)
-                self._hear(place.running)
+                self._hear(place, place.running)
                 place.running.close()
                 place.running, place.start_ns = None, None

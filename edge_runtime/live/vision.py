@@ -7,7 +7,6 @@ import msgspec
 import numpy as np
 import structlog
 
-from edge_runtime.decisions import Decisions
 from edge_runtime.errors import CropError, FrameError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_ring import FrameRing, RingFrame
@@ -16,11 +15,13 @@ from edge_runtime.live.messages import (
     FrameDecided,
     FrameMissed,
     FrameNews,
+    RecordReady,
     Stop,
     decode_frame_ready,
     encode,
 )
 from edge_runtime.live.packets import Packets
+from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.ring_sorter import RingSorter
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.schedule import line_time_us
@@ -43,6 +44,9 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ring_fds: ring of each camera, in the machine's order.
         frames_fd: announcements, shared with the other workers.
         news_fd: to the bridge.
+        place: of this worker among those whose records the recorder takes.
+        record_fd: ring of that place.
+        records_fd: to the recorder.
     """
 
     child: ChildPlan
@@ -50,10 +54,13 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ring_fds: tuple[int, ...]
     frames_fd: int
     news_fd: int
+    place: int
+    record_fd: int
+    records_fd: int
 
 
 def run_vision(plan: VisionPlan, child: Child) -> None:
-    """Sort frames until told to stop.
+    """Sort frames until told to stop; then those that were announced before.
 
     Raises:
         ConfigError: machine, recipe and references do not go together.
@@ -66,8 +73,10 @@ def run_vision(plan: VisionPlan, child: Child) -> None:
     worker = _Worker(plan, child, setups)
     child.ready()
     while not any(isinstance(order, Stop) for order in child.orders()):
-        worker.work()
+        worker.work(_IDLE_S)
     child.stopping()
+    while worker.work(0.0):
+        pass
 
 
 def _warm_up(setup: Setup) -> None:
@@ -99,43 +108,49 @@ class _Worker:
         self._views = [_View(setup, fd) for setup, fd in zip(setups, plan.ring_fds, strict=True)]
         self._frames = Packets.attach(plan.frames_fd)
         self._news = Packets.attach(plan.news_fd)
+        self._place = plan.place
+        self._record_ring = RecordRing(SharedMemory.attach(plan.record_fd))
+        self._records = Packets.attach(plan.records_fd)
 
-    def work(self) -> None:
-        """Wait a little for a frame and sort it.
+    def work(self, timeout_s: float) -> bool:
+        """Wait a little for a frame and sort it; tell whether there was one.
 
         Raises:
             PeerGoneError: the supervisor is gone.
         """
-        self._child.wait([self._frames], _IDLE_S)
+        self._child.wait([self._frames], timeout_s)
         self._child.beat()
         message = self._frames.receive()
         if message is None:  # another worker was faster, or it is an order
-            return
+            return False
         ready = decode_frame_ready(message)
         view = self._views[ready.camera]
         frame = view.ring.read(ready.number)
         if frame is None:
             self._tell(FrameMissed(self._number, ready.camera, ready.number, "overrun"))
-            return
+            return True
         age_ns = view.age_ns(frame, self._child.clock)
         self._tell(FrameClaimed(self._number, ready.camera, ready.number, age_ns))
-        self._tell(self._sort(ready.camera, frame, is_last=ready.is_last))
+        self._sort(ready.camera, frame, is_last=ready.is_last)
         self._child.beat()
+        return True
 
-    def _sort(self, camera: int, frame: RingFrame, *, is_last: bool) -> FrameNews:
+    def _sort(self, camera: int, frame: RingFrame, *, is_last: bool) -> None:
         try:
             decisions = self._views[camera].sorter.sort(frame.number, is_last=is_last)
         except (FrameError, CropError) as error:
             _log.error("vision.frame_failed", camera=camera, number=frame.number, error=str(error))
-            return FrameMissed(self._number, camera, frame.number, "failed")
+            self._tell(FrameMissed(self._number, camera, frame.number, "failed"))
+            return
         if decisions is None:
-            return FrameMissed(self._number, camera, frame.number, "overrun")
-        return self._decided(camera, frame, decisions)
-
-    def _decided(self, camera: int, frame: RingFrame, decisions: Decisions) -> FrameDecided:
+            self._tell(FrameMissed(self._number, camera, frame.number, "overrun"))
+            return
         boxes = decisions.boxes_px[decisions.is_eject]
         place = (frame.frame_id, frame.first_line, frame.exposed_ns)
-        return FrameDecided(self._number, camera, frame.number, *place, len(decisions), boxes.tobytes())
+        self._tell(FrameDecided(self._number, camera, frame.number, *place, len(decisions), boxes.tobytes()))
+        key = FrameKey(camera, frame.number, *place)
+        written = self._record_ring.write(key, decisions)  # after the news: the valves come first
+        self._records.send(encode(RecordReady(self._place, written, camera)))
 
     def _tell(self, news: FrameNews) -> None:
         """Send news to the bridge; what finds no room there was not decided, and is late by itself."""

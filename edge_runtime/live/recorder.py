@@ -1,0 +1,160 @@
+"""The recorder process: what was decided, with its crops, to the spool and to recordings.
+
+It is the only process that writes to a disk, and nobody waits for it: what it is too slow for it finds overwritten, and
+counts. Its death costs records of a moment and no decision.
+"""
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from edge_runtime.decisions import Decisions
+from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.live.child import Child, ChildPlan
+from edge_runtime.live.frame_recording import FrameRecording
+from edge_runtime.live.frame_ring import FrameRing
+from edge_runtime.live.messages import RecordReady, Stop, decode_record_ready
+from edge_runtime.live.packets import Packets
+from edge_runtime.live.record_ring import RecordRing
+from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.live.vitals import Level
+from edge_runtime.recorder import Recorder
+from edge_runtime.residual import Origin, Truth
+from edge_runtime.schemas import Machine
+from edge_runtime.setup import load_machine
+from edge_runtime.spool import Spool
+from firmware_bridge.clock import NS_PER_S
+
+__all__ = ["RecorderPlan", "run_recorder"]
+
+_LOOK_S: Final = 0.05
+_MOST_AT_ONCE: Final = 64
+_COMMIT_NS: Final = NS_PER_S
+_log = structlog.get_logger(__name__)
+
+
+class RecorderPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the recorder gets from the supervisor.
+
+    Attributes:
+        child: see `ChildPlan`.
+        ring_fds: ring of each camera, in the machine's order.
+        record_fds: ring of each worker's place.
+        records_fd: from the workers.
+        spool: folder of the spool.
+        origin: of the lot.
+        teach_class: every object is of this class (T0); empty where nothing is known.
+        purity: share of the lot that truly is of that class.
+        recording: folder for frames and decisions, empty for none.
+    """
+
+    child: ChildPlan
+    ring_fds: tuple[int, ...]
+    record_fds: tuple[int, ...]
+    records_fd: int
+    spool: str
+    origin: Origin
+    teach_class: str = ""
+    purity: float = 1.0
+    recording: str = ""
+
+
+def run_recorder(plan: RecorderPlan, child: Child) -> None:
+    """Record until told to stop; then what is still on its way.
+
+    Raises:
+        ConfigError: the machine file is wrong, or the model does not know the class of the teach lot.
+        StorageError: the spool or the recording cannot be opened.
+        PeerGoneError: the supervisor is gone; what was recorded is committed.
+    """
+    machine = load_machine(Path(plan.child.machine))
+    if plan.teach_class and plan.teach_class not in plan.origin.class_names:
+        raise ConfigError(f"the model knows no class {plan.teach_class!r}: {', '.join(plan.origin.class_names)}")
+    with Spool.open(Path(plan.spool), clock=child.clock) as spool:
+        recorder = _Recorder(plan, child, machine, spool)
+        child.ready()
+        while not any(isinstance(order, Stop) for order in child.orders()):
+            recorder.work(_LOOK_S)
+        child.stopping()
+        while recorder.work(0.0):
+            pass
+        recorder.close()
+
+
+class _Recorder:
+    """The recorder's loop."""
+
+    def __init__(self, plan: RecorderPlan, child: Child, machine: Machine, spool: Spool) -> None:
+        self._child = child
+        self._machine = machine
+        self._records = Packets.attach(plan.records_fd)
+        self._frames = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
+        self._rings = [RecordRing(SharedMemory.attach(fd)) for fd in plan.record_fds]
+        self._recorder = Recorder(spool, plan.origin, child.clock)
+        self._truth = Truth("T0", plan.teach_class, plan.purity, "teach lot") if plan.teach_class else None
+        names = plan.origin.class_names
+        self._recording = FrameRecording(Path(plan.recording), machine, names) if plan.recording else None
+        self._lost: Counter[str] = Counter()
+        self._committed_ns = child.clock.monotonic_ns()
+
+    def work(self, timeout_s: float) -> bool:
+        """Wait a little for decisions and record some; tell whether there were any.
+
+        Raises:
+            ConfigError: a truth names a class that the model does not know.
+        """
+        self._child.wait([self._records], timeout_s)
+        self._child.beat()
+        count = 0
+        while count < _MOST_AT_ONCE and (message := self._records.receive()) is not None:
+            self._take(decode_record_ready(message))
+            count += 1
+        self._commit_if_due()
+        return count > 0
+
+    def close(self) -> None:
+        """Make everything durable.
+
+        Raises:
+            StorageError: the disk is full or failed.
+        """
+        self._recorder.commit()
+        if self._recording is not None:
+            self._recording.close()
+        _log.info("recorder.closed", counts=msgspec.to_builtins(self._recorder.counts()), lost=dict(self._lost))
+
+    def _take(self, ready: RecordReady) -> None:
+        camera = self._machine.cameras[ready.camera]
+        found = self._rings[ready.place].read(ready.at_b, camera.name)
+        if found is None:
+            self._lost["overrun"] += 1
+            return
+        key, decisions = found
+        try:
+            if self._recording is not None:
+                self._recording.take(key, decisions, self._frames[key.camera])
+            self._record(decisions)
+        except StorageError as error:
+            self._lost["storage"] += 1
+            _log.error("recorder.storage", error=str(error))
+
+    def _record(self, decisions: Decisions) -> None:
+        if not len(decisions) or not decisions.pixels.size:
+            return
+        if self._truth is None and self._child.vitals.level >= Level.EXTRAS:
+            self._lost["shed"] += len(decisions)
+            return
+        self._recorder.record_mistakes(decisions, [self._truth] * len(decisions))
+
+    def _commit_if_due(self) -> None:
+        now_ns = self._child.clock.monotonic_ns()
+        if now_ns - self._committed_ns < _COMMIT_NS:
+            return
+        self._committed_ns = now_ns
+        try:
+            self._recorder.commit()
+        except StorageError as error:
+            _log.error("recorder.storage", error=str(error))
