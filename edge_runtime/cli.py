@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli_live import run
+from edge_runtime.cli_live import arm, disarm, run, swap
 from edge_runtime.cli_options import (
     EXISTING,
     NEW,
@@ -40,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (run, replay, recipe, world):
+for command in (run, arm, disarm, swap, replay, recipe, world):
     cli.add_command(command)
 
 

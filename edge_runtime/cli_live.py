@@ -1,17 +1,24 @@
 """Commands of the live machine: run, status. They parse, call, print."""
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_runtime.cli_options import EXISTING, NEW
-from firmware_bridge.command_line import common_options, configure_logs, print_result
+from firmware_bridge.command_line import common_options, configure_logs, print_result, require
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from edge_runtime.live.commands import Command
+
+__all__ = ["arm", "disarm", "run", "swap"]
+
+config_option = click.option("--config", "machine_path", type=EXISTING, required=True, help="Machine file.")
 
 
 @click.command(epilog="Example: sortloop-edge run --config /etc/sortloop/machine.toml --armed")
-@click.option("--config", "machine_path", type=EXISTING, required=True, help="Machine file.")
+@config_option
 @click.option("--model", "model_path", type=EXISTING, default=None, help="Model folder; else that of [live].")
 @click.option("--armed", is_flag=True, help="Let the valves fire and the feeder run; else it only looks and decides.")
 @click.option("--for-s", type=click.FloatRange(0.1), default=None, help="End after so many seconds; else on Ctrl-C.")
@@ -48,3 +55,56 @@ def run(
     with StopSignals() as signals:
         report = live.run(signals.has_come)
     print_result(report, run_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-edge arm --config /etc/sortloop/machine.toml --armed")
+@config_option
+@click.option("--armed", is_flag=True, help="Said on purpose: valves and feeder will move.")
+@click.option("--feeder", type=click.IntRange(0, 1000), default=1000, show_default=True, help="Its rate in permille.")
+@common_options
+def arm(machine_path: Path, feeder: int, *, armed: bool, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Let the valves of a run that goes on fire (again) and its feeder run."""
+    from edge_runtime.live.commands import Arm  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    require(armed, "valves and feeder will move: say --armed")
+    _ask(machine_path, Arm(feeder), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-edge disarm --config /etc/sortloop/machine.toml")
+@config_option
+@common_options
+def disarm(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Shut the valves of a run that goes on and stop its feeder."""
+    from edge_runtime.live.commands import Disarm  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    _ask(machine_path, Disarm(), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-edge swap --config /etc/sortloop/machine.toml models/rice-2")
+@config_option
+@click.argument("model", type=EXISTING, required=False)
+@click.option("--back", is_flag=True, help="Return to the model before; it is still warm.")
+@common_options
+def swap(machine_path: Path, model: Path | None, *, back: bool, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Change the model of a run that goes on, between two frames; a bad one is refused while sorting goes on.
+
+    Exit code 1: refused.
+    """
+    from edge_runtime.live.commands import Back, Swap  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    require((model is None) == back, "name a model folder, or --back")
+    _ask(machine_path, Back() if model is None else Swap(str(model.resolve())), as_json=as_json)
+
+
+def _ask(machine_path: Path, command: "Command", *, as_json: bool) -> None:
+    from edge_runtime.live.commands import ask  # noqa: PLC0415
+    from edge_runtime.live.run import command_socket  # noqa: PLC0415
+    from edge_runtime.setup import load_machine  # noqa: PLC0415
+
+    reply = ask(command_socket(machine_path, load_machine(machine_path)), command)
+    print_result(reply, reply.text, as_json=as_json)
+    if reply.outcome == "refused":
+        sys.exit(1)

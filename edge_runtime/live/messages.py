@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from edge_runtime.live.books import Missing
+from edge_runtime.residual import Origin
 
 __all__ = [
     "Announce",
@@ -19,6 +20,7 @@ __all__ = [
     "FrameMissed",
     "FrameNews",
     "FrameReady",
+    "NewOrigin",
     "Order",
     "ProcessFailed",
     "ProcessLost",
@@ -126,6 +128,13 @@ class Announce(msgspec.Struct, frozen=True, array_like=True, tag="announce"):
     channel: int
 
 
+class NewOrigin(msgspec.Struct, frozen=True, array_like=True, tag="origin"):
+    """Supervisor to recorder: what the records of a set of workers are marked with from now on."""
+
+    set_index: int
+    origin: Origin
+
+
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag="stop"):
     """Supervisor to any: end, when what was begun is done."""
 
@@ -154,7 +163,7 @@ class ArmingLost(msgspec.Struct, frozen=True, array_like=True, tag="arming_lost"
 
 
 FrameNews: TypeAlias = FrameClaimed | FrameMissed | FrameDecided
-Order: TypeAlias = Wish | ProcessLost | Announce | Stop
+Order: TypeAlias = Wish | ProcessLost | Announce | NewOrigin | Stop
 ChildNews: TypeAlias = ProcessReady | ProcessFailed | ArmingLost
 
 _encoder: Final = msgspec.msgpack.Encoder()

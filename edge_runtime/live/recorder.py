@@ -16,7 +16,7 @@ from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_recording import FrameRecording
 from edge_runtime.live.frame_ring import FrameRing
-from edge_runtime.live.messages import RecordReady, Stop, decode_record_ready
+from edge_runtime.live.messages import NewOrigin, RecordReady, Stop, decode_record_ready
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.record_ring import RecordRing
 from edge_runtime.live.shared_memory import SharedMemory
@@ -45,7 +45,7 @@ class RecorderPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         record_fds: ring of each worker's place.
         records_fd: from the workers.
         spool: folder of the spool.
-        origin: of the lot.
+        origins: what records are marked with, by set of workers.
         teach_class: every object is of this class (T0); empty where nothing is known.
         purity: share of the lot that truly is of that class.
         recording: folder for frames and decisions, empty for none.
@@ -56,7 +56,7 @@ class RecorderPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     record_fds: tuple[int, ...]
     records_fd: int
     spool: str
-    origin: Origin
+    origins: dict[int, Origin]
     teach_class: str = ""
     purity: float = 1.0
     recording: str = ""
@@ -71,12 +71,13 @@ def run_recorder(plan: RecorderPlan, child: Child) -> None:
         PeerGoneError: the supervisor is gone; what was recorded is committed.
     """
     machine = load_machine(Path(plan.child.machine))
-    if plan.teach_class and plan.teach_class not in plan.origin.class_names:
-        raise ConfigError(f"the model knows no class {plan.teach_class!r}: {', '.join(plan.origin.class_names)}")
+    names = next(iter(plan.origins.values())).class_names
+    if plan.teach_class and plan.teach_class not in names:
+        raise ConfigError(f"the model knows no class {plan.teach_class!r}: {', '.join(names)}")
     with Spool.open(Path(plan.spool), clock=child.clock) as spool:
         recorder = _Recorder(plan, child, machine, spool)
         child.ready()
-        while not any(isinstance(order, Stop) for order in child.orders()):
+        while recorder.obey():
             recorder.work(_LOOK_S)
         child.stopping()
         while recorder.work(0.0):
@@ -93,12 +94,30 @@ class _Recorder:
         self._records = Packets.attach(plan.records_fd)
         self._frames = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
         self._rings = [RecordRing(SharedMemory.attach(fd)) for fd in plan.record_fds]
-        self._recorder = Recorder(spool, plan.origin, child.clock)
+        self._spool = spool
+        self._recorders = {index: Recorder(spool, origin, child.clock) for index, origin in plan.origins.items()}
+        self._set_size = machine.live.workers
         self._truth = Truth("T0", plan.teach_class, plan.purity, "teach lot") if plan.teach_class else None
-        names = plan.origin.class_names
+        names = next(iter(plan.origins.values())).class_names
         self._recording = FrameRecording(Path(plan.recording), machine, names) if plan.recording else None
         self._lost: Counter[str] = Counter()
         self._committed_ns = child.clock.monotonic_ns()
+
+    def obey(self) -> bool:
+        """Take orders; return False when told to stop.
+
+        Raises:
+            PeerGoneError: the supervisor is gone.
+        """
+        for order in self._child.orders():
+            match order:
+                case NewOrigin():
+                    self._recorders[order.set_index] = Recorder(self._spool, order.origin, self._child.clock)
+                case Stop():
+                    return False
+                case _:
+                    pass
+        return True
 
     def work(self, timeout_s: float) -> bool:
         """Wait a little for decisions and record some; tell whether there were any.
@@ -121,10 +140,11 @@ class _Recorder:
         Raises:
             StorageError: the disk is full or failed.
         """
-        self._recorder.commit()
+        self._spool.commit()
         if self._recording is not None:
             self._recording.close()
-        _log.info("recorder.closed", counts=msgspec.to_builtins(self._recorder.counts()), lost=dict(self._lost))
+        counts = [msgspec.to_builtins(recorder.counts()) for recorder in self._recorders.values()]
+        _log.info("recorder.closed", counts=counts, lost=dict(self._lost))
 
     def _take(self, ready: RecordReady) -> None:
         camera = self._machine.cameras[ready.camera]
@@ -136,18 +156,18 @@ class _Recorder:
         try:
             if self._recording is not None:
                 self._recording.take(key, decisions, self._frames[key.camera])
-            self._record(decisions)
+            self._record(decisions, self._recorders[ready.place // self._set_size])
         except StorageError as error:
             self._lost["storage"] += 1
             _log.error("recorder.storage", error=str(error))
 
-    def _record(self, decisions: Decisions) -> None:
+    def _record(self, decisions: Decisions, recorder: Recorder) -> None:
         if not len(decisions) or not decisions.pixels.size:
             return
         if self._truth is None and self._child.vitals.level >= Level.EXTRAS:
             self._lost["shed"] += len(decisions)
             return
-        self._recorder.record_mistakes(decisions, [self._truth] * len(decisions))
+        recorder.record_mistakes(decisions, [self._truth] * len(decisions))
 
     def _commit_if_due(self) -> None:
         now_ns = self._child.clock.monotonic_ns()
@@ -155,6 +175,6 @@ class _Recorder:
             return
         self._committed_ns = now_ns
         try:
-            self._recorder.commit()
+            self._spool.commit()
         except StorageError as error:
             _log.error("recorder.storage", error=str(error))

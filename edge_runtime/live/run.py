@@ -8,27 +8,36 @@ import msgspec
 import structlog
 
 from edge_runtime.errors import ConfigError
-from edge_runtime.live.bridge import BridgePlan
-from edge_runtime.live.capture import CapturePlan
-from edge_runtime.live.child import ChildPlan
+from edge_runtime.live.commands import (
+    Arm,
+    Back,
+    Command,
+    CommandReply,
+    CommandSocket,
+    Disarm,
+    Look,
+    Swap,
+)
 from edge_runtime.live.messages import Wish
+from edge_runtime.live.model_sets import ModelSet, ModelSets
 from edge_runtime.live.processes import Role
-from edge_runtime.live.recorder import RecorderPlan
 from edge_runtime.live.restart_rules import RestartSettings
+from edge_runtime.live.roles import SETS, RecordWish, Roles, rows_of
 from edge_runtime.live.run_report import RunReport
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
-from edge_runtime.live.vision import VisionPlan
 from edge_runtime.model import load_model_folder
-from edge_runtime.realtime import RealtimeSettings
+from edge_runtime.residual import Origin
 from edge_runtime.schemas import Machine
 from edge_runtime.setup import load_machine, recipe_origin
 from firmware_bridge.clock import NS_PER_S, Clock
 
-__all__ = ["LiveRun", "RunWish"]
+__all__ = ["COMMAND_SOCKET", "LiveRun", "RunWish", "command_socket"]
 
+COMMAND_SOCKET: Final = "commands.sock"
 _FULL: Final = 1000
-_ORDINARY: Final = RealtimeSettings(is_memory_locked=False)
+_ARM_AGAIN_NS: Final = 3 * NS_PER_S
+_MOST_ARM_TRIES: Final = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -64,30 +73,34 @@ class LiveRun:
         clock: monotonic, the system's.
 
     Raises:
-        ConfigError: the machine file or the recipe is wrong, a camera has no source, or a model is missing.
+        ConfigError: the machine file or the recipe is wrong, or a camera has no source.
         ModelFolderError: the model folder is not whole.
         OverloadError: there is not enough memory for the rings.
+        StorageError: the state folder cannot be used.
     """
 
     def __init__(self, wish: RunWish, clock: Clock) -> None:
         self._wish = wish
         self._clock = clock
         self._machine = load_machine(wish.machine)
-        self._model = (wish.model or wish.machine.parent / self._machine.live.model).resolve()
-        self._state = (wish.machine.parent / self._machine.live.state).resolve()
         _check_sources(wish, self._machine)
-        folder = load_model_folder(self._model)
-        self._origin = recipe_origin(folder, folder.recipe, self._machine.name, wish.lot)
-        roles_count = len(self._machine.cameras) + 2 * self._machine.live.workers + 3
-        self._shared = SharedState.create(
-            self._machine, bands=folder.recipe.crop.channels, rows=roles_count, channels=2
-        )
+        model = (wish.model or wish.machine.parent / self._machine.live.model).resolve()
+        self._bands = load_model_folder(model).recipe.crop.channels
+        self._shared = SharedState.create(self._machine, bands=self._bands, rows=rows_of(self._machine), channels=SETS)
+        self._roles = Roles(self._machine, self._shared)
         live = self._machine.live
         settings = SupervisorSettings(
             str(wish.machine.resolve()), live.hang_s, RestartSettings(most_exits=live.restarts_a_minute)
         )
-        self._supervisor = Supervisor(settings, self._shared, self._roles(), clock)
+        self._supervisor = Supervisor(settings, self._shared, clock)
+        first = ModelSet(model, self._origin_of(model))
+        self._models = ModelSets(self._supervisor, first, self._origin_of, self._roles.workers)
+        self._supervisor.place(self._places(model))
+        self._commands = CommandSocket(command_socket(wish.machine, self._machine))
         self._began_ns = clock.monotonic_ns()
+        self._is_begun = False
+        self._arm_tries = 0
+        self._armed_ns: int | None = None  # when arming was last tried, until it has succeeded once
 
     def run(self, should_stop: Callable[[], bool]) -> RunReport:
         """Sort until told to stop, or until the run's time is over.
@@ -99,16 +112,16 @@ class LiveRun:
             OverloadError: the system starts no more processes.
             ConfigError: a process cannot work with these settings; the message is its own.
         """
-        is_begun = False
-        while not should_stop() and not self._is_over():
-            self._supervisor.look()
-            if self._supervisor.failed is not None:
-                break
-            if not is_begun and all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
-                is_begun = True
-                self._supervisor.open_sources()
-                self._supervisor.want(self._first_wish())
-        self._supervisor.stop()
+        try:
+            while not should_stop() and not self._is_over() and self._supervisor.failed is None:
+                self._supervisor.look()
+                self._begin_when_ready()
+                self._models.look()
+                self._commands.answer(self._reply)
+        finally:
+            self._commands.close()
+            self._models.close()
+            self._supervisor.stop()
         report = self.report()
         failed = self._supervisor.failed
         self._shared.close()
@@ -121,7 +134,7 @@ class LiveRun:
         vitals = self._shared.vitals
         return RunReport(
             machine=self._machine.name,
-            model_id=self._origin.model_id,
+            model_id=self._models.model_id,
             seconds=(self._clock.monotonic_ns() - self._began_ns) / NS_PER_S,
             is_armed=vitals.is_armed,
             wants_armed=self._supervisor.wish.is_armed,
@@ -129,83 +142,91 @@ class LiveRun:
             feeder_permille=vitals.feeder_permille,
             cameras=self._supervisor.cameras(),
             processes=self._supervisor.processes(),
+            swaps=self._models.swaps,
+            told=self._models.told,
             trouble=self._supervisor.trouble,
         )
+
+    def _begin_when_ready(self) -> None:
+        """Let frames come once everybody is there, and arm; a line that was uneven a moment ago is tried again."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._is_begun:
+            if all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
+                self._is_begun = True
+                self._supervisor.open_sources()
+                self._supervisor.want(self._first_wish())
+                self._armed_ns = now_ns if self._first_wish().is_armed else None
+            return
+        if self._armed_ns is None or now_ns - self._armed_ns < _ARM_AGAIN_NS:
+            return
+        if self._shared.vitals.is_armed or self._arm_tries >= _MOST_ARM_TRIES:
+            self._armed_ns = None
+        elif not self._supervisor.wish.is_armed:
+            self._arm_tries += 1
+            self._armed_ns = now_ns
+            self._supervisor.want(self._first_wish())
 
     def _first_wish(self) -> Wish:
         """Return what to begin with: in a teach lot the feeder runs and the valves stay shut."""
         is_armed = self._wish.is_armed and not self._wish.teach_class
         return Wish(is_armed, _FULL if self._wish.is_armed else 0)
 
+    def _reply(self, command: Command) -> CommandReply:
+        match command:
+            case Arm(feeder_permille=permille):
+                self._supervisor.want(Wish(is_armed=True, feeder_permille=permille))
+                return CommandReply("begun", "arming; `status` tells when the machine is armed")
+            case Disarm():
+                self._armed_ns = None
+                self._supervisor.want(Wish(is_armed=False, feeder_permille=0))
+                return CommandReply("done", "the machine is told to stop")
+            case Swap(model=model):
+                return self._models.swap(Path(model))
+            case Back():
+                return self._models.back()
+            case Look():
+                return CommandReply("done", msgspec.json.encode(self.report()).decode())
+
     def _is_over(self) -> bool:
         limit_s = self._wish.for_s
         return limit_s is not None and self._clock.monotonic_ns() - self._began_ns > limit_s * NS_PER_S
 
-    def _roles(self) -> list[Role]:
+    def _places(self, model: Path) -> list[Role]:
         """Return every place of the run, sources first."""
-        live, shared, row = self._machine.live, self._shared, 0
-        roles: list[Role] = []
-        for index in range(len(shared.cameras)):
-            roles.append(self._capture_role(index, row))
-            row += 1
-        for worker in range(live.workers):
-            roles.append(self._vision_role(worker, row))
-            row += 1
-        return [*roles, self._bridge_role(row), self._recorder_role(row + 1)]
+        wish, state = self._wish, _state_folder(self._wish.machine, self._machine)
+        record = RecordWish(state / "spool", wish.teach_class, wish.purity, wish.recording)
+        return [
+            *self._roles.captures(lambda: self._models.active),
+            *self._roles.workers(0, model),
+            self._roles.bridge(),
+            self._roles.recorder(record, self._models.origins),
+        ]
 
-    def _capture_role(self, index: int, row: int) -> Role:
-        share = self._shared.cameras[index]
-        ring_fd, tally_fd = share.ring.memory.fd, share.tally.memory.fd
-        frames = tuple(pair.sender.fileno() for pair in self._shared.frames)
+    def _origin_of(self, model: Path) -> Origin:
+        """Return what records of a model are marked with.
 
-        def plan(child: ChildPlan) -> CapturePlan:
-            return CapturePlan(child, index, ring_fd, tally_fd, frames)
+        Raises:
+            ModelFolderError: the folder is not whole.
+            ConfigError: it takes other frames than the cameras of this run give.
+        """
+        folder = load_model_folder(model)
+        if folder.recipe.crop.channels != self._bands:
+            raise ConfigError(f"{model} takes {folder.recipe.crop.channels} bands, the cameras give {self._bands}")
+        return recipe_origin(folder, folder.recipe, self._machine.name, self._wish.lot)
 
-        realtime = self._realtime(self._machine.live.capture_cores, index, below=1)
-        return Role(f"capture-{share.camera.name}", "capture", row, realtime, plan, (ring_fd, tally_fd, *frames))
 
-    def _vision_role(self, worker: int, row: int) -> Role:
-        rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
-        frames_fd, news_fd = self._shared.frames[0].receiver.fileno(), self._shared.news.sender.fileno()
-        record_fd, records_fd = self._shared.record_rings[worker].memory.fd, self._shared.records.sender.fileno()
-        model = str(self._model)
+def command_socket(path: Path, machine: Machine) -> Path:
+    """Return where a run of this machine listens for commands.
 
-        def plan(child: ChildPlan) -> VisionPlan:
-            return VisionPlan(child, model, rings, frames_fd, news_fd, worker, record_fd, records_fd)
+    Args:
+        path: machine file.
+        machine: its settings.
+    """
+    return _state_folder(path, machine) / COMMAND_SOCKET
 
-        realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
-        fds = (*rings, frames_fd, news_fd, record_fd, records_fd)
-        return Role(f"vision-{worker}", "vision", row, realtime, plan, fds)
 
-    def _bridge_role(self, row: int) -> Role:
-        rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
-        books = tuple(share.books.memory.fd for share in self._shared.cameras)
-        news_fd = self._shared.news.receiver.fileno()
-
-        def plan(child: ChildPlan) -> BridgePlan:
-            return BridgePlan(child, rings, books, news_fd)
-
-        realtime = self._realtime(self._machine.live.bridge_cores, 0, below=0)
-        return Role("bridge", "bridge", row, realtime, plan, (*rings, *books, news_fd))
-
-    def _recorder_role(self, row: int) -> Role:
-        rings = tuple(share.ring.memory.fd for share in self._shared.cameras)
-        records = tuple(ring.memory.fd for ring in self._shared.record_rings)
-        records_fd, wish = self._shared.records.receiver.fileno(), self._wish
-        spool = str(self._state / "spool")
-        recordings = iter([] if wish.recording is None else [str(wish.recording.resolve())])
-        truth = (wish.teach_class, wish.purity)
-
-        def plan(child: ChildPlan) -> RecorderPlan:
-            recording = next(recordings, "")  # one that was cut by a kill is not gone on with
-            return RecorderPlan(child, rings, records, records_fd, spool, self._origin, *truth, recording)
-
-        return Role("recorder", "recorder", row, _ORDINARY, plan, (*rings, *records, records_fd))
-
-    def _realtime(self, cores: tuple[int, ...], index: int, *, below: int) -> RealtimeSettings:
-        priority = self._machine.live.priority
-        core = cores[index] if index < len(cores) else None
-        return RealtimeSettings(core, max(1, priority - below) if priority else 0)
+def _state_folder(path: Path, machine: Machine) -> Path:
+    return (path.parent / machine.live.state).resolve()
 
 
 def _check_sources(wish: RunWish, machine: Machine) -> None:

@@ -47,6 +47,8 @@ class RunReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         feeder_permille: how much the feeder is asked for.
         cameras: the books.
         processes: who fills which place.
+        swaps: changes of the model since the run began.
+        told: what became of the last one.
         trouble: what a person should look at, empty where nothing is.
     """
 
@@ -59,5 +61,7 @@ class RunReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     feeder_permille: int
     cameras: tuple[CameraReport, ...]
     processes: tuple[ProcessReport, ...]
+    swaps: int = 0
+    told: str = ""
     trouble: str = ""
     schema_version: Literal[1] = 1

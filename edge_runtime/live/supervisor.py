@@ -63,6 +63,8 @@ class _Place:
     start_ns: int | None = 0  # when to start the next; None where it was given up or is not wanted
     ended: int = 0
     was_ready: bool = False
+    is_trial: bool = False  # its failure is not the run's
+    failure: str = ""
 
 
 @dataclass(slots=True)
@@ -81,17 +83,20 @@ class Supervisor:
     Args:
         settings: what to watch for.
         shared: of the run; the caller closes it.
-        roles: in the order in which they are stopped: sources first.
         clock: monotonic.
     """
 
-    def __init__(self, settings: SupervisorSettings, shared: SharedState, roles: Sequence[Role], clock: Clock) -> None:
+    def __init__(self, settings: SupervisorSettings, shared: SharedState, clock: Clock) -> None:
         self._settings = settings
         self._shared = shared
         self._clock = clock
         self._rules = RestartRules(settings.restarts)
-        self._places = [_Place(role, start_ns=None if role.role == _SOURCE else 0) for role in roles]
+        self._places: list[_Place] = []
         self._mind = _Mind()
+
+    def place(self, roles: Sequence[Role]) -> None:
+        """Say which places there are, in the order in which they are stopped; sources wait for `open_sources`."""
+        self._places = [_Place(role, start_ns=None if role.role == _SOURCE else 0) for role in roles]
 
     @property
     def failed(self) -> ProcessFailed | None:
@@ -129,6 +134,35 @@ class Supervisor:
         """Tell whether every place of a role is filled by a process that works."""
         places = [place for place in self._places if place.role.role == role]
         return all(place.running is not None and place.running.is_ready for place in places)
+
+    def are_ready(self, names: Sequence[str]) -> bool:
+        """Tell whether each of these places is filled by a process that works."""
+        places = [place for place in self._places if place.role.name in names]
+        return len(places) == len(names) and all(
+            place.running is not None and place.running.is_ready for place in places
+        )
+
+    def tell(self, role: str, order: Order) -> None:
+        """Send an order to every process of a role; one that starts later has it in its plan."""
+        self._order(role, order)
+
+    def fill(self, names: Sequence[str], roles: Sequence[Role]) -> None:
+        """End the processes of these places, and put new roles in their stead; none takes the places away."""
+        for place in self._places:
+            if place.role.name in names and place.running is not None:
+                place.running.kill()
+                place.running.wait(_STOP_S)
+                self._order("bridge", ProcessLost(place.running.number))
+                place.running.close()
+        kept = [place for place in self._places if place.role.name not in names]
+        at = next((i for i, place in enumerate(kept) if place.role.role == "bridge"), len(kept))
+        self._places = [*kept[:at], *(_Place(role, is_trial=True) for role in roles), *kept[at:]]
+        for name in names:
+            self._rules.forget(name)
+
+    def take_failure(self, names: Sequence[str]) -> str:
+        """Return why one of these places, filled by `fill`, could not begin to work; empty where none failed."""
+        return next((place.failure for place in self._places if place.role.name in names and place.failure), "")
 
     def look(self) -> None:
         """Look once at everything: ends, hangs, news; start what is due.
@@ -194,8 +228,9 @@ class Supervisor:
                         if running.role.role == "bridge":
                             running.control.send(encode(self._mind.wish))
                     case ProcessFailed() as failed:
-                        if place.was_ready:  # it worked before: the rules of restarting judge it
-                            self._mind.trouble = failed.text
+                        place.failure = failed.text
+                        if place.was_ready or place.is_trial:  # the rules of restarting judge it
+                            self._mind.trouble = failed.text if place.was_ready else self._mind.trouble
                         else:
                             self._mind.failed = failed
                         _log.error("run.failed", name=running.role.name, text=failed.text)
@@ -216,6 +251,9 @@ class Supervisor:
         place.running, place.ended = None, place.ended + 1
         running.close()
         _log.error("run.ended", name=place.role.name, pid=running.pid, how=how)
+        if place.is_trial and not place.was_ready:
+            place.failure, place.start_ns = place.failure or how, None
+            return
         if place.role.role == "vision":
             self._order("bridge", ProcessLost(running.number))
         match self._rules.on_exit(now_ns, place.role.name, how):

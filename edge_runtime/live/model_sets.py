@@ -1,0 +1,158 @@
+"""Which model sorts: two sets of workers, one that sorts and one that is warm, and the change between them.
+
+A new folder is tried in processes of its own while sorting goes on: the gate first, then the workers' own golden crops.
+Only then is each capture told to announce to the other set, from its next frame on: a frame has one worker, and a
+worker one model. Knows how a set is changed; what a set's processes are is told to it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import structlog
+
+from edge_runtime.errors import ConfigError, ModelFolderError
+from edge_runtime.live.commands import CommandReply
+from edge_runtime.live.messages import Announce, NewOrigin
+from edge_runtime.live.processes import Role
+from edge_runtime.live.supervisor import Supervisor
+from edge_runtime.residual import Origin
+
+__all__ = ["ModelSet", "ModelSets"]
+
+_log = structlog.get_logger(__name__)
+
+
+class ModelSet(msgspec.Struct, frozen=True):
+    """A model folder and what its records are marked with."""
+
+    model: Path
+    origin: Origin
+
+
+class ModelSets:
+    """The sets of one run.
+
+    Args:
+        supervisor: of the run.
+        first: what the run begins with; its workers are set 0.
+        origin_of: what records of a model are marked with.
+        roles_of: the vision roles of a set with a model.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        first: ModelSet,
+        origin_of: Callable[[Path], Origin],
+        roles_of: Callable[[int, Path], list[Role]],
+    ) -> None:
+        self._supervisor = supervisor
+        self._sets: list[ModelSet | None] = [first, None]
+        self._origin_of = origin_of
+        self._roles_of = roles_of
+        self._state: Literal["idle", "gating", "starting"] = "idle"
+        self._gate: subprocess.Popen[bytes] | None = None
+        self._wanted: ModelSet | None = None
+        self.active = 0
+        self.swaps = 0
+        self.told = "no swap yet"
+
+    @property
+    def model_id(self) -> str:
+        """Return which model sorts."""
+        found = self._sets[self.active]
+        assert found is not None, "the active set has a model"
+        return found.origin.model_id
+
+    def origins(self) -> dict[int, Origin]:
+        """Return what the records of each set are marked with."""
+        return {index: one.origin for index, one in enumerate(self._sets) if one is not None}
+
+    def swap(self, model: Path) -> CommandReply:
+        """Begin to change to a model; the set that is warm now is given up for it."""
+        if self._state != "idle":
+            return CommandReply("refused", "a swap is under way; ask again when it is done")
+        try:
+            self._wanted = ModelSet(model, self._origin_of(model))
+        except (ModelFolderError, ConfigError) as error:
+            self.told = str(error)
+            return CommandReply("refused", self.told)
+        command = [sys.executable, "-m", "edge_runtime", "check", "--model", str(model)]
+        self._gate = subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        self._state, self.told = "gating", f"{model} is being tried"
+        return CommandReply("begun", self.told)
+
+    def back(self) -> CommandReply:
+        """Change to the set that is warm."""
+        other = self._sets[1 - self.active]
+        if self._state != "idle" or other is None:
+            return CommandReply("refused", "no other model is warm")
+        if not self._supervisor.are_ready(self._names(1 - self.active)):
+            return CommandReply("refused", "the other model's workers are not ready")
+        self._activate(1 - self.active)
+        return CommandReply("done", self.told)
+
+    def look(self) -> None:
+        """Go on with a swap that is under way; it waits for nothing."""
+        match self._state:
+            case "gating":
+                self._look_at_gate()
+            case "starting":
+                self._look_at_start()
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Give up a swap that is under way."""
+        if self._gate is not None:
+            self._gate.kill()
+            self._gate.communicate()
+
+    def _look_at_gate(self) -> None:
+        assert self._gate is not None and self._wanted is not None, "gating"
+        code = self._gate.poll()
+        if code is None:
+            return
+        _, text = self._gate.communicate()
+        self._gate = None
+        if code != 0:
+            self._refuse(text.decode("utf-8", "replace").strip())
+            return
+        other = 1 - self.active
+        self._supervisor.fill(self._names(other), self._roles_of(other, self._wanted.model))
+        self._state = "starting"
+
+    def _look_at_start(self) -> None:
+        assert self._wanted is not None, "starting"
+        other = 1 - self.active
+        names = self._names(other)
+        if failure := self._supervisor.take_failure(names):
+            self._supervisor.fill(names, [])
+            self._sets[other] = None
+            self._refuse(failure)
+        elif self._supervisor.are_ready(names):
+            self._sets[other] = self._wanted
+            self._supervisor.tell("recorder", NewOrigin(other, self._wanted.origin))
+            self._state, self._wanted = "idle", None
+            self._activate(other)
+
+    def _activate(self, index: int) -> None:
+        self.active = index
+        self.swaps += 1
+        self.told = f"model {self.model_id[:12]} sorts"
+        self._supervisor.tell("capture", Announce(index))
+        _log.info("run.swapped", model_id=self.model_id, swaps=self.swaps)
+
+    def _refuse(self, why: str) -> None:
+        self._state, self._wanted, self.told = "idle", None, f"refused: {why}"
+        _log.error("run.swap_refused", why=why)
+
+    def _names(self, index: int) -> list[str]:
+        model = self._wanted.model if self._wanted is not None else Path()
+        return [role.name for role in self._roles_of(index, model)]

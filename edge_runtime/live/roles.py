@@ -1,0 +1,133 @@
+"""Every place of a run: which role, which row of the vitals, what its processes inherit and are told.
+
+A plan is made anew for each process, so that a successor is told what counts now. Knows no process.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge_runtime.live.bridge import BridgePlan
+from edge_runtime.live.capture import CapturePlan
+from edge_runtime.live.child import ChildPlan
+from edge_runtime.live.processes import Role
+from edge_runtime.live.recorder import RecorderPlan
+from edge_runtime.live.shared_state import SharedState
+from edge_runtime.live.vision import VisionPlan
+from edge_runtime.realtime import RealtimeSettings
+from edge_runtime.residual import Origin
+from edge_runtime.schemas import Machine
+
+__all__ = ["SETS", "RecordWish", "Roles", "rows_of"]
+
+SETS: Final = 2  # of workers: one sorts, one is warm
+_ORDINARY: Final = RealtimeSettings(is_memory_locked=False)
+
+
+class RecordWish(msgspec.Struct, frozen=True):
+    """What shall be recorded.
+
+    Attributes:
+        spool: folder of the spool.
+        teach_class: every piece is of this class, empty where nothing is known; purity: share that truly is.
+        recording: folder for every frame, None for none.
+    """
+
+    spool: Path
+    teach_class: str = ""
+    purity: float = 1.0
+    recording: Path | None = None
+
+
+class Roles:
+    """The places of one run.
+
+    Args:
+        machine: its cameras and `live` table.
+        shared: of the run.
+    """
+
+    def __init__(self, machine: Machine, shared: SharedState) -> None:
+        self._machine = machine
+        self._shared = shared
+        self._rings = tuple(share.ring.memory.fd for share in shared.cameras)
+
+    def captures(self, channel: Callable[[], int]) -> list[Role]:
+        """Return one place a camera.
+
+        Args:
+            channel: tells which set of workers sorts now.
+        """
+        return [self._capture(index, channel) for index in range(len(self._shared.cameras))]
+
+    def workers(self, set_index: int, model: Path) -> list[Role]:
+        """Return the places of a set of workers with a model."""
+        return [self._worker(set_index, worker, model) for worker in range(self._machine.live.workers)]
+
+    def bridge(self) -> Role:
+        """Return the place of the bridge."""
+        books = tuple(share.books.memory.fd for share in self._shared.cameras)
+        news_fd = self._shared.news.receiver.fileno()
+
+        def plan(child: ChildPlan) -> BridgePlan:
+            return BridgePlan(child, self._rings, books, news_fd)
+
+        realtime = self._realtime(self._machine.live.bridge_cores, 0, below=0)
+        return Role("bridge", "bridge", self._row_after_workers(0), realtime, plan, (*self._rings, *books, news_fd))
+
+    def recorder(self, wish: RecordWish, origins: Callable[[], dict[int, Origin]]) -> Role:
+        """Return the place of the recorder.
+
+        Args:
+            wish: what to record.
+            origins: tells what the records of each set of workers are marked with now.
+        """
+        records = tuple(ring.memory.fd for ring in self._shared.record_rings)
+        records_fd = self._shared.records.receiver.fileno()
+        recordings = iter([] if wish.recording is None else [str(wish.recording.resolve())])
+        truth = (wish.teach_class, wish.purity)
+
+        def plan(child: ChildPlan) -> RecorderPlan:
+            recording = next(recordings, "")  # one that was cut by a kill is not gone on with
+            return RecorderPlan(child, self._rings, records, records_fd, str(wish.spool), origins(), *truth, recording)
+
+        fds = (*self._rings, *records, records_fd)
+        return Role("recorder", "recorder", self._row_after_workers(1), _ORDINARY, plan, fds)
+
+    def _capture(self, index: int, channel: Callable[[], int]) -> Role:
+        share = self._shared.cameras[index]
+        ring_fd, tally_fd = share.ring.memory.fd, share.tally.memory.fd
+        frames = tuple(pair.sender.fileno() for pair in self._shared.frames)
+
+        def plan(child: ChildPlan) -> CapturePlan:
+            return CapturePlan(child, index, ring_fd, tally_fd, frames, channel())
+
+        realtime = self._realtime(self._machine.live.capture_cores, index, below=1)
+        return Role(f"capture-{share.camera.name}", "capture", index, realtime, plan, (ring_fd, tally_fd, *frames))
+
+    def _worker(self, set_index: int, worker: int, model: Path) -> Role:
+        shared, place = self._shared, set_index * self._machine.live.workers + worker
+        frames_fd, news_fd = shared.frames[set_index].receiver.fileno(), shared.news.sender.fileno()
+        record_fd, records_fd = shared.record_rings[place].memory.fd, shared.records.sender.fileno()
+
+        def plan(child: ChildPlan) -> VisionPlan:
+            return VisionPlan(child, str(model), self._rings, frames_fd, news_fd, place, record_fd, records_fd)
+
+        realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
+        fds = (*self._rings, frames_fd, news_fd, record_fd, records_fd)
+        return Role(f"vision-{'ab'[set_index]}{worker}", "vision", len(self._rings) + place, realtime, plan, fds)
+
+    def _row_after_workers(self, index: int) -> int:
+        return len(self._rings) + SETS * self._machine.live.workers + index
+
+    def _realtime(self, cores: tuple[int, ...], index: int, *, below: int) -> RealtimeSettings:
+        priority = self._machine.live.priority
+        core = cores[index] if index < len(cores) else None
+        return RealtimeSettings(core, max(1, priority - below) if priority else 0)
+
+
+def rows_of(machine: Machine) -> int:
+    """Return how many rows the vitals of a machine's runs need: of all places, and of services."""
+    return len(machine.cameras) + SETS * machine.live.workers + 3
