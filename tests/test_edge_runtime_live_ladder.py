@@ -121,6 +121,49 @@ def test_between_half_and_the_whole_threshold_nothing_moves(shares: list[float],
     assert run.levels == [Level.L1]
 
 
+@pytest.mark.parametrize(("climb", "threshold"), [(1, 0.25), (2, 0.5), (3, 0.5), (4, 0.75)])
+@pytest.mark.parametrize(("share", "is_left"), [(0.5, False), (0.5 - 1e-6, True)])
+def test_calm_is_below_the_exact_half_of_the_level_s_threshold(
+    climb: int, threshold: float, share: float, is_left: bool
+) -> None:
+    run = Run(LadderSettings(min_feeder_permille=1000)).looks([(30, 0.76)] * climb)
+    assert run.ladder.level == climb
+    run.looks([(50, share * threshold)] * 20)
+    assert run.ladder.level == (climb - 1 if is_left else climb), "left at the end of its hold, not a look later"
+
+
+@pytest.mark.parametrize(("away_ms", "held_ms"), [(16_000, 2000), (16_001, 1000)])
+def test_a_relapse_is_one_within_its_exact_time(away_ms: int, held_ms: int) -> None:
+    run = Run(LadderSettings(silent_ms=60_000))
+    run.looks([(0, 0.3), (1000, 0.01), (away_ms, 0.3), (held_ms - 1, 0.01)])
+    assert run.levels == [Level.L1, Level.L0, Level.L1]
+    assert run.looks([(1, 0.01)]).levels[-1] is Level.L0
+
+
+def test_the_slack_itself_is_not_above_the_slack() -> None:
+    assert Run().steady(1.0, 0.9).ladder.feeder_permille > 0
+    assert Run(LadderSettings(feeder_step_ms=60_000)).steady(1.0, 9).ladder.level is Level.L3
+
+
+def test_after_the_command_nothing_of_before_counts() -> None:
+    run = Run()
+    for _ in range(3):  # relapses: held four seconds
+        run.look(10, 0.3)
+        run.steady(0.01, 4.1)
+    run.steady(1.5, 1)
+    assert run.ladder.level is Level.L4
+    run.ladder.rearm(run.now_ns)
+    run.look(10, 1.5)
+    run.steady(0.01, 1.01)
+    assert [step.cause for step in run.steps if step.is_level_change][-2:] == ["age", "calm"]
+
+
+def test_before_the_first_look_nothing_is_told() -> None:
+    ladder = Ladder(SETTINGS, SLACK)
+    assert (ladder.level, ladder.feeder_permille, ladder.is_silent) == (Level.L0, 1000, False)
+    assert ladder.look(10**15, None) is None, "the clock's zero is arbitrary"
+
+
 @given(looks, st.lists(st.floats(0, 1), min_size=60, max_size=60))
 def test_older_frames_never_give_a_lower_level(looks: list[Look], more: list[float]) -> None:
     """The levels alone: with the feeder held full, and without the longer hold after a relapse."""

@@ -185,7 +185,7 @@ def test_a_lost_stamp_loses_its_own_frame_only(world: World, steps: list[tuple[S
 RESTARTS = st.sampled_from(["trigger_missed", "camera_restarts", "board_restarts"])
 
 
-@given(worlds, st.lists(STEPS, min_size=30, max_size=60), st.lists(st.tuples(st.integers(4, 29), RESTARTS), max_size=4))
+@given(worlds, st.lists(STEPS, min_size=30, max_size=32), st.lists(st.tuples(st.integers(4, 29), RESTARTS), max_size=4))
 def test_whatever_starts_again_makes_no_wrong_pair(
     world: World, steps: list[Step], restarts: list[tuple[int, str]]
 ) -> None:
@@ -218,7 +218,7 @@ def test_a_restart_costs_at_most_the_frames_that_confirm(name: str) -> None:
 
 @given(
     worlds,
-    st.lists(STEPS, min_size=40, max_size=60),
+    st.lists(STEPS, min_size=40, max_size=42),
     st.lists(st.tuples(st.integers(0, 9), st.floats(-2.5, 2.5)), max_size=6),
     st.lists(st.tuples(st.integers(1, 9), RESTARTS), max_size=2),
 )
