@@ -153,7 +153,7 @@ class _Bridge:
 
     def _take_news(self) -> None:
         while (message := self._news.receive()) is not None:
-            self._firing.on_news(decode_frame_news(message))
+            self._firing.on_news(decode_frame_news(message), now_ns=self._clock.monotonic_ns())
 
     def _take_link_events(self) -> None:
         for event in self._keeper.poll():
@@ -193,7 +193,7 @@ class _Bridge:
         for camera, ring in enumerate(self._rings):
             for number in range(self._announced[camera], published[camera] - 1):  # the latest may still be announced
                 if ring.is_unannounced(number):
-                    self._firing.queue_full(camera, number)
+                    self._firing.queue_full(camera, number, now_ns=self._clock.monotonic_ns())
             self._announced[camera] = max(self._announced[camera], published[camera] - 1)
 
     def _published(self) -> list[int]:

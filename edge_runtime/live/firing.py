@@ -83,13 +83,14 @@ class Firing:
                 own.miss(number, reason)
             own.fold(count)
 
-    def on_news(self, news: FrameNews) -> None:
-        """Take what a worker says of a frame; what comes after the frame's verdict changes nothing.
+    def on_news(self, news: FrameNews, *, now_ns: int) -> None:
+        """Take what a worker says of a frame, seen or not; what comes after the frame's verdict changes nothing.
 
         Raises:
             OverloadError: frames so old are still open that the books have no room.
         """
         verdicts, own = self._verdicts[news.camera], self._books[news.camera]
+        verdicts.see(news.number + 1, now_ns)  # a worker may be faster than the next look at the ring
         match news:
             case FrameClaimed():
                 verdicts.claim(news.number, news.worker)
@@ -109,8 +110,9 @@ class Firing:
             for number in verdicts.lose_worker(worker, now_ns):
                 own.miss(number, "worker_lost")
 
-    def queue_full(self, camera: int, number: int) -> None:
-        """Learn that a frame was never announced."""
+    def queue_full(self, camera: int, number: int, *, now_ns: int) -> None:
+        """Learn that a frame, seen or not, was never announced."""
+        self._verdicts[camera].see(number + 1, now_ns)
         if self._verdicts[camera].settle(number):
             self._books[camera].miss(number, "queue_full")
 
