@@ -138,7 +138,9 @@ class Firing:
 
     def take_due(self, *, now_us: int) -> Pulses:
         """Return united pulses to be sent now; `sent` or `refuse` must come next."""
-        return self._desk.take_due(now_us=now_us)
+        due = self._desk.take_due(now_us=now_us)
+        self._end(due.ends)
+        return due.pulses
 
     def sent(self, evids: Sequence[int]) -> None:
         """Learn the ids of the pulses that `take_due` returned."""

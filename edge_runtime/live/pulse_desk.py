@@ -7,7 +7,7 @@ due and tells what came of it.
 >>> pulses = pulses_of([(0, 4, 1, 20_000, 500), (1, 4, 1, 20_200, 500), (2, 9, 1, 100, 500)])
 >>> desk.add(TargetFrame(camera=0, number=3), pulses, now_us=0)
 [End(frame=TargetFrame(camera=0, number=3), end='late')]
->>> due = desk.take_due(now_us=15_000)
+>>> due = desk.take_due(now_us=15_000).pulses
 >>> due.open_us.tolist(), due.pulse_us.tolist()
 ([20000], [700])
 >>> desk.sent(range(50, 51))
@@ -29,7 +29,7 @@ from edge_runtime.unite import in_time, unite
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind
 from firmware_bridge.messages import EjectReason
 
-__all__ = ["DeskRules", "End", "PulseDesk", "TargetFrame"]
+__all__ = ["DeskRules", "Due", "End", "PulseDesk", "TargetFrame"]
 
 _BY_REASON: Final[dict[EjectReason, ObjectEnd]] = {
     EjectReason.LATE_DROPPED: "late",
@@ -50,6 +50,19 @@ class End(NamedTuple):
 
     frame: TargetFrame
     end: ObjectEnd
+
+
+class Due(NamedTuple):
+    """What to send now.
+
+    Attributes:
+        pulses: united.
+        ends: of the objects that are not hit after all: `late`, or `refused` where the valve has been open for so long
+            that it must close just then.
+    """
+
+    pulses: Pulses
+    ends: list[End]
 
 
 class DeskRules(msgspec.Struct, frozen=True):
@@ -114,14 +127,15 @@ class PulseDesk:
                 self._waiting.append((open_us, pulse_us, first, count, target))
         return [End(frame, "late")] * len(late)
 
-    def take_due(self, *, now_us: int) -> Pulses:
+    def take_due(self, *, now_us: int) -> Due:
         """Return united pulses to be sent now; the next call must be `sent`, with their ids, or `refuse`.
 
         Note: what meets a due pulse on a valve is united with it even where it opens later.
         """
+        late = self._drop_late(now_us + self._rules.min_lead_us)
         due = self._due_rows(now_us + self._rules.send_ahead_us)
         if not due:
-            return pulses_of([])
+            return Due(pulses_of([]), late)
         targets = [row[4] for row in due]
         asked = pulses_of([(i, row[2], row[3], row[0], row[1]) for i, row in enumerate(due)])
         rules = self._rules
@@ -130,7 +144,9 @@ class PulseDesk:
             target.is_merged = target.is_merged and is_merged
             target.is_sent = True
         self._given = _carried(asked, united.pulses, targets)
-        return united.pulses
+        carried = {id(target) for targets in self._given for target in targets}
+        cut = {id(target): End(target.frame, "refused") for target in targets if id(target) not in carried}
+        return Due(united.pulses, late + list(cut.values()))
 
     def sent(self, evids: Sequence[int]) -> None:
         """Learn the ids of the pulses that `take_due` returned, in their order."""
@@ -163,6 +179,13 @@ class PulseDesk:
                 ended.append(End(target.frame, target.failed or ("merged" if target.is_merged else "fired")))
         return ended
 
+    def _drop_late(self, from_us: int) -> list[End]:
+        """Give up the objects that cannot be commanded any more, no part of one alone."""
+        late = {id(row[4]): row[4] for row in self._waiting if row[0] < from_us}
+        if late:
+            self._waiting = [row for row in self._waiting if id(row[4]) not in late]
+        return [End(target.frame, "late") for target in late.values()]
+
     def _due_rows(self, until_us: int) -> list[tuple[int, int, int, int, _Target]]:
         """Return, and forget, the rows that open by `until_us`, those that meet them, and others of their objects."""
         self._waiting.sort(key=lambda row: row[:4])
@@ -173,7 +196,7 @@ class PulseDesk:
             meets = any(open_us < closes[valve] + self._rules.min_pause_us for valve in valves if valve in closes)
             if open_us <= until_us or meets:
                 due.add(id(target))
-                closes |= {valve: max(closes.get(valve, 0), open_us + pulse_us) for valve in valves}
+                closes |= {valve: max(closes.get(valve, open_us), open_us + pulse_us) for valve in valves}
         rows = [row for row in self._waiting if id(row[4]) in due]
         self._waiting = [row for row in self._waiting if id(row[4]) not in due]
         return rows
