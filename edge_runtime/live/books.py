@@ -230,6 +230,8 @@ class FrameBooks:
 
     def _write(self, number: int, verdict: int, objects: int, passed: int, ends: Mapping[ObjectEnd, int]) -> None:
         if number >= self.folded + _ENTRIES:
+            self.fold(number)
+        if number >= self.folded + _ENTRIES:
             raise OverloadError(f"frame {number}: frame {self.folded} is still open, {_ENTRIES} frames later")
         place = number % _ENTRIES
         self._entries["verdict"][place] = _OPEN

@@ -87,10 +87,10 @@ class _Bridge:
         self._rings = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
         self._news = Packets.attach(plan.news_fd)
         books = [FrameBooks(SharedMemory.attach(fd)) for fd in plan.books_fds]
+        self._announced = [own.folded for own in books]  # below these, every frame was asked whether it was announced
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
         self._axis = ControllerAxis(len(machine.cameras))
         self._keeper = make_keeper(machine, self._clock)
-        self._announced = self._published()  # below these, every frame was asked whether it was announced
 
     def work(self) -> bool:
         """Look once at everything; return False when told to stop.

@@ -101,8 +101,8 @@ class Firing:
                 if verdicts.settle(news.number):
                     ejected = len(news.boxes) // 32  # four int64 each
                     own.decide(news.number, objects=news.objects, passed=news.objects - ejected, ends={})
-                    if ejected:
-                        self._unstamped.append(news)
+                    if ejected:  # a time in the future would never pass
+                        self._unstamped.append(msgspec.structs.replace(news, exposed_ns=min(news.exposed_ns, now_ns)))
 
     def lose_worker(self, worker: int, *, now_ns: int) -> None:
         """Learn that a worker is gone; call it when all that it said before has been taken."""
