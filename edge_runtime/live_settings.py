@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from edge_runtime.live.ladder import LadderSettings
+
 __all__ = ["LiveSettings"]
 
 Core = Annotated[int, msgspec.Meta(ge=0, le=4095)]
@@ -30,7 +32,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         send_ahead_ms: a pulse is sent so long before it opens; until then pulses of other views are united with it.
         hang_s: a process without progress for so long is killed and started again.
         restarts_a_minute: a process that ended so often within a minute is given up: the machine stops.
-        min_feeder_permille: the feeder is asked for no less than this before the machine stops.
+        ladder: what is done without when frames grow old.
         metrics_port: port of this computer for metrics and status; 0 for none.
     """
 
@@ -46,5 +48,5 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_ahead_ms: Annotated[float, msgspec.Meta(ge=1.0, le=1000.0)] = 12.0
     hang_s: Annotated[float, msgspec.Meta(ge=0.2, le=60.0)] = 1.0
     restarts_a_minute: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
-    min_feeder_permille: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 300
+    ladder: LadderSettings = LadderSettings()
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 9464

@@ -15,17 +15,18 @@ from edge_runtime.decide import decide
 from edge_runtime.decisions import Decisions
 from edge_runtime.flat_field import FlatField
 from edge_runtime.line_scan import View
-from edge_runtime.norm import NormSpec, norm_sums
+from edge_runtime.norm import NormSpec, norm_q16, norm_sums
 from edge_runtime.schemas import Camera, Recipe
 from edge_runtime.segment import Objects, segment
 from edge_runtime.shapes import Shapes, measure_shapes
 from edge_runtime.split import split_touching
 from edge_runtime.triage import is_dust, triage, unclassified_ejects
 
-__all__ = ["Classify", "Observe", "Sorter", "sort_view", "sort_views"]
+__all__ = ["ByNorm", "Classify", "Observe", "Sorter", "sort_view", "sort_views"]
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 Classify = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+ByNorm = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 Observe = Callable[[str], None]  # told the name of a stage when it is done; it changes nothing
 
 
@@ -43,6 +44,7 @@ class Sorter(msgspec.Struct, frozen=True):
         classify: crops (N, S, S, C) uint8 to scores (N, K) float32.
         flat_field: references of the camera; None where it was not calibrated.
         observe: called after each stage with its name.
+        by_norm: norms (N,) int64 Q16 to scores (N, K), in place of the classifier: what remains where there is no time.
     """
 
     recipe: Recipe
@@ -51,6 +53,7 @@ class Sorter(msgspec.Struct, frozen=True):
     classify: Classify
     flat_field: FlatField | None = None
     observe: Observe = _unobserved
+    by_norm: ByNorm | None = None
 
 
 def sort_views(views: Sequence[View], sorter: Sorter) -> Decisions:
@@ -134,7 +137,10 @@ def _judge(kinds: NDArray[np.int64], crops: Crops, sorter: Sorter) -> _Judged:
     if len(crops):
         judged.numerators[fits], judged.denominators[fits] = norm_sums(crops.pixels, crops.masks, sorter.norm)
         sorter.observe("norm")
-        judged.scores[fits] = sorter.classify(crops.pixels)
+        if sorter.by_norm is None:
+            judged.scores[fits] = sorter.classify(crops.pixels)
+        else:
+            judged.scores[fits] = sorter.by_norm(norm_q16(judged.numerators[fits], judged.denominators[fits]))
         sorter.observe("infer")
         judged.class_ids[fits], judged.is_eject[fits] = decide(judged.scores[fits], sorter.recipe)
         sorter.observe("decide")

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tiny_model import write_model_folder
+
+# How long an example takes says something of the computer and nothing of the law that is tried.
+settings.register_profile("sortloop", deadline=None)
+settings.load_profile("sortloop")
 
 
 @pytest.fixture(scope="session")

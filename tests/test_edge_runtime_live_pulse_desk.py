@@ -1,5 +1,6 @@
 """Every object on the desk ends once; what is sent is sent in time and is what was asked for."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -76,7 +77,7 @@ class Player:
             assert open_us >= self.now_us + RULES.min_lead_us
         for times in openings_of(rows_of(due.pulses)).values():
             assert all(end - begin <= RULES.max_pulse_us for begin, end in times)
-            assert all(after[0] - before[1] >= RULES.min_pause_us for before, after in zip(times, times[1:]))
+            assert all(after[0] - before[1] >= RULES.min_pause_us for before, after in itertools.pairwise(times))
         return due.pulses
 
     def send(self) -> None:

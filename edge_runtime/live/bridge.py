@@ -13,11 +13,14 @@ import structlog
 from edge_runtime.live.books import FrameBooks
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.controller_axis import ControllerAxis
-from edge_runtime.live.firing import Firing
+from edge_runtime.live.firing import Firing, StampOf, flight_ns
 from edge_runtime.live.frame_ring import FrameRing
-from edge_runtime.live.messages import ProcessLost, Stop, Wish, decode_frame_news
+from edge_runtime.live.ladder import Ladder, Level
+from edge_runtime.live.messages import FrameClaimed, ProcessLost, Stop, Wish, decode_frame_news
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.live.trigger_match import SeenFrame
+from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
 from edge_runtime.setup import load_machine
 from firmware_bridge.clock import Clock
@@ -37,9 +40,11 @@ from firmware_bridge.link_keeper import LinkKeeper
 from firmware_bridge.messages import TriggerStamp
 from firmware_bridge.transport_open import open_transport
 
-__all__ = ["BridgePlan", "run_bridge"]
+__all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
 
 _LOOK_S: Final = 0.001
+_SILENCE_NS: Final = 50_000_000
+_FULL: Final = 1000
 _LEAVE_S: Final = 0.6  # outcomes of what was sent last, see EjectRules.settle_ms
 _log = structlog.get_logger(__name__)
 
@@ -87,9 +92,12 @@ class _Bridge:
         self._rings = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
         self._news = Packets.attach(plan.news_fd)
         books = [FrameBooks(SharedMemory.attach(fd)) for fd in plan.books_fds]
-        self._announced = [own.folded for own in books]  # below these, every frame was asked whether it was announced
+        self._looked = [own.folded for own in books]  # frames below these have been looked at
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
-        self._axis = ControllerAxis(len(machine.cameras))
+        self._axis = ControllerAxis(machine)
+        self._ladder = Ladder(machine.live.ladder, slack_ns(machine))
+        self._wish = Wish(is_armed=False, feeder_permille=0)
+        self._aged_ns: int | None = None  # when a frame was last taken, since the wish
         self._keeper = make_keeper(machine, self._clock)
 
     def work(self) -> bool:
@@ -113,7 +121,8 @@ class _Bridge:
             PeerGoneError: the supervisor is gone.
             OverloadError: the books have no room.
         """
-        self._keeper.want_feeder(0)
+        self._wish = Wish(self._wish.is_armed, 0)
+        self._feed()
         end_ns = self._clock.monotonic_ns() + round(_LEAVE_S * 1e9)
         while self._clock.monotonic_ns() < end_ns:
             self._clock.sleep_s(_LOOK_S)
@@ -129,9 +138,7 @@ class _Bridge:
         for order in self._child.orders():
             match order:
                 case Wish():
-                    self._keeper.restart()
-                    self._keeper.want_armed(order.is_armed)
-                    self._keeper.want_feeder(order.feeder_permille if order.is_armed else 0)
+                    self._want(order)
                 case ProcessLost():
                     self._take_news()  # what the worker said before comes first
                     self._firing.lose_worker(order.worker, now_ns=self._clock.monotonic_ns())
@@ -141,11 +148,44 @@ class _Bridge:
                     pass
         return True
 
+    def _want(self, wish: Wish) -> None:
+        self._wish, self._aged_ns = wish, None
+        if wish.is_armed:
+            self._ladder.rearm(self._clock.monotonic_ns())
+        self._child.vitals.level = self._ladder.level
+        self._keeper.restart()
+        self._keeper.want_armed(wish.is_armed)
+        self._feed()
+
+    def _feed(self) -> None:
+        """Ask the feeder for what is wished and can be sorted."""
+        permille = self._wish.feeder_permille * self._ladder.feeder_permille // _FULL
+        self._child.vitals.feeder_permille = permille
+        self._keeper.want_feeder(permille)
+
+    def _age(self, age_ns: int | None) -> None:
+        """Tell the ladder how old a frame was when a worker took it, and do what it says."""
+        now_ns = self._clock.monotonic_ns()
+        if age_ns is None and (self._aged_ns is None or now_ns - self._aged_ns < _SILENCE_NS):
+            return
+        self._aged_ns = now_ns
+        step = self._ladder.look(now_ns, age_ns)
+        if step is None:
+            return
+        if step.is_level_change:
+            _log.warning("bridge.level", before=step.before.name, level=step.level.name, detail=step.detail)
+        self._child.vitals.level = step.level
+        self._feed()
+        if step.level is Level.L4 and self._wish.is_armed:
+            self._keeper.want_armed(False)
+            self._child.arming_lost(f"overload: {step.detail}")
+
     def _look(self) -> None:
         """Take what has come, send what is due, close what is over."""
         self._take_news()
+        self._age(None)
         self._take_link_events()
-        self._find_unannounced()
+        self._look_at_rings()
         self._fire()
         now_ns = self._clock.monotonic_ns()
         self._firing.give_up_unstamped(now_ns=now_ns)
@@ -153,7 +193,10 @@ class _Bridge:
 
     def _take_news(self) -> None:
         while (message := self._news.receive()) is not None:
-            self._firing.on_news(decode_frame_news(message), now_ns=self._clock.monotonic_ns())
+            news = decode_frame_news(message)
+            self._firing.on_news(news, now_ns=self._clock.monotonic_ns())
+            if isinstance(news, FrameClaimed):
+                self._age(news.age_ns)
 
     def _take_link_events(self) -> None:
         for event in self._keeper.poll():
@@ -161,9 +204,8 @@ class _Bridge:
                 case EjectOutcome():
                     self._firing.on_outcome(event)
                 case TriggerStamp():
-                    self._axis.add_stamp(event)
+                    self._axis.add_stamp(event, self._clock.monotonic_ns())
                 case LinkLost():
-                    self._axis.end_session()
                     _log.error("bridge.link_lost", reason=event.reason.value, detail=event.detail)
                 case LinkRestored():
                     _log.info("bridge.link_restored", after_ms=event.after_ms, is_armed=event.is_armed)
@@ -176,25 +218,41 @@ class _Bridge:
     def _fire(self) -> None:
         """Schedule what has its stamp, and send what is due."""
         link = self._keeper.link
+        if link is not None:
+            self._axis.follow(link)
         is_armed = self._keeper.state is KeeperState.ARMED and link is not None
         self._child.vitals.is_armed = is_armed
         if link is None or not is_armed:
             self._firing.disarm()
             return
-        self._axis.begin_session(link)
-        now_us = self._axis.now_us(link)
-        self._firing.stamp(self._axis.stamps_of(self._firing.unstamped), now_us=now_us)
+        now_ns = self._clock.monotonic_ns()
+        self._axis.pair(now_ns)
+        now_us = self._axis.now_us(now_ns)
+        self._firing.stamp(self._stamps(), now_us=now_us)
         due = self._firing.take_due(now_us=now_us)
         if len(due):
             self._firing.sent(link.eject(self._axis.events_of(due)))
 
-    def _find_unannounced(self) -> None:
-        published = self._published()
-        for camera, ring in enumerate(self._rings):
-            for number in range(self._announced[camera], published[camera] - 1):  # the latest may still be announced
+    def _stamps(self) -> list[StampOf]:
+        found = []
+        for frame in self._firing.unstamped:
+            at_us = self._axis.exposed_us(frame.camera, frame.number)
+            if at_us is not None:
+                found.append(StampOf(frame.camera, frame.number, at_us))
+        return found
+
+    def _look_at_rings(self) -> None:
+        """Take note of new frames: when they were exposed, and whether anybody was told of them."""
+        now_ns = self._clock.monotonic_ns()
+        for camera, (ring, published) in enumerate(zip(self._rings, self._published(), strict=True)):
+            for number in range(self._looked[camera], published):
+                frame = ring.read(number)
+                if frame is not None and len(frame.pixels):
+                    self._axis.add_frame(camera, SeenFrame(number, frame.frame_id, frame.exposed_ns), now_ns)
+            for number in range(max(0, self._looked[camera] - 1), published - 1):  # the latest may still be announced
                 if ring.is_unannounced(number):
-                    self._firing.queue_full(camera, number, now_ns=self._clock.monotonic_ns())
-            self._announced[camera] = max(self._announced[camera], published[camera] - 1)
+                    self._firing.queue_full(camera, number, now_ns=now_ns)
+            self._looked[camera] = published
 
     def _published(self) -> list[int]:
         return [ring.published for ring in self._rings]
@@ -215,3 +273,14 @@ def make_keeper(machine: Machine, clock: Clock) -> LinkKeeper:
         settings=KeeperSettings(rearm_after=frozenset()),
         rng=random.Random(),  # noqa: S311 - keeps hosts apart, no secret
     )
+
+
+def slack_ns(machine: Machine) -> int:
+    """Return how long a frame may wait for a worker: flight time less block time less the lead, of the nearest camera.
+
+    Note: what is not above 0 leaves no time to sort; see `Ladder`.
+    """
+    lead_ns = round(machine.min_lead_ms * 1e6)
+    blocks = [line_time_us(machine, camera) * 1000 * camera.frame_lines for camera in machine.cameras]
+    flights = [flight_ns(machine, camera) for camera in machine.cameras]
+    return min(flight - round(block) for flight, block in zip(flights, blocks, strict=True)) - lead_ns

@@ -1,87 +1,114 @@
-"""The controller's time as one axis, microseconds, not wrapped; and which stamp belongs to which frame.
+"""The controller's time as one axis, microseconds, not wrapped; and when each frame of each camera was exposed on it.
 
-Ticks on the wire are u32 and come again after an hour. Knows no frame's content.
+Both are of one session: another session's ticks have nothing to do with them. Knows no frame's content.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
 from typing import Final
 
+import structlog
+
 from edge_runtime.decisions import Pulses
-from edge_runtime.live.firing import StampOf
-from edge_runtime.live.messages import FrameDecided
-from firmware_bridge.event_window import unwrap
+from edge_runtime.live.trigger_match import Anchored, FramePaired, FrameUntold, MatchSettings, SeenFrame, TriggerMatch
+from edge_runtime.schedule import line_time_us
+from edge_runtime.schemas import Machine
+from firmware_bridge.clock_fit import ClockFit
 from firmware_bridge.link import Link
 from firmware_bridge.link_events import EjectEvent
 from firmware_bridge.messages import TriggerStamp
 
 __all__ = ["ControllerAxis"]
 
-_KEPT: Final = 4096
+_KEPT: Final = 1024  # exposures of each camera: frames of some seconds
 _U32: Final = 0xFFFFFFFF
 _US_PER_S: Final = 1_000_000
+_log = structlog.get_logger(__name__)
 
 
 class ControllerAxis:
-    """Ticks of one controller, one session after another.
+    """One controller's time, and the frames of all cameras on it.
 
     Args:
-        cameras: of the machine; their triggers share the controller's counter in turn.
+        machine: cameras and belt; the cameras' triggers share the controller's counter in turn.
     """
 
-    def __init__(self, cameras: int) -> None:
-        self._cameras = cameras
-        self._stamps: OrderedDict[int, int] = OrderedDict()  # frame_no -> tick, not wrapped
-        self._near = 0
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._fit: ClockFit | None = None
         self._tick_hz = _US_PER_S
+        self._matches: list[TriggerMatch] = []
+        self._exposed_us: list[OrderedDict[int, int]] = [OrderedDict() for _ in machine.cameras]
+        self.untold = 0
 
-    def begin_session(self, link: Link) -> None:
-        """Take the session's tick rate."""
-        if link.ident is not None:
-            self._tick_hz = link.ident.tick_hz
+    def follow(self, link: Link) -> None:
+        """Begin anew where the link has begun another session; call it before anything else of a round."""
+        if link.clock_fit is self._fit:
+            return
+        self._fit = link.clock_fit
+        self._tick_hz = link.ident.tick_hz if link.ident is not None else _US_PER_S
+        settings = [self._settings(index) for index in range(len(self._machine.cameras))]
+        self._matches = [TriggerMatch(one, link.clock_fit.read) for one in settings]
+        for exposed in self._exposed_us:
+            exposed.clear()
 
-    def end_session(self) -> None:
-        """Forget the stamps: another session's ticks have nothing to do with them."""
-        self._stamps.clear()
-
-    def add_stamp(self, stamp: TriggerStamp) -> None:
+    def add_stamp(self, stamp: TriggerStamp, now_ns: int) -> None:
         """Take a trigger."""
-        tick = unwrap(stamp.tick, self._near)
-        self._near = tick
-        self._stamps[stamp.frame_no] = tick
-        while len(self._stamps) > _KEPT:
-            self._stamps.popitem(last=False)
+        for match in self._matches:
+            match.add_stamp(stamp, now_ns)
 
-    def now_us(self, link: Link) -> int:
-        """Return the time on the axis, as well as the link knows it.
+    def add_frame(self, camera: int, frame: SeenFrame, now_ns: int) -> None:
+        """Take a frame that has come into a ring."""
+        if self._matches:
+            self._matches[camera].add_frame(frame, now_ns)
+
+    def pair(self, now_ns: int) -> None:
+        """Find out which stamp is whose."""
+        for camera, match in enumerate(self._matches):
+            for found in match.take(now_ns):
+                match found:
+                    case FramePaired():
+                        self._keep(camera, found.number, self._us(found.tick))
+                    case FrameUntold():
+                        self.untold += 1
+                        _log.debug("bridge.frame_untold", camera=camera, number=found.number, reason=found.reason)
+                    case Anchored():
+                        _log.info("bridge.anchored", camera=camera, before=found.before, offset=found.offset)
+
+    def exposed_us(self, camera: int, number: int) -> int | None:
+        """Return when a frame's first line was exposed; None where that is not known (yet)."""
+        return self._exposed_us[camera].get(number)
+
+    def now_us(self, now_ns: int) -> int:
+        """Return a moment of the host's clock on the axis, as well as the link knows it.
 
         Raises:
-            LinkStateError: no session has been up yet.
+            LinkStateError: the controller's clock is not known yet.
         """
-        return self._us(unwrap(link.tick_now(), self._near))
-
-    def stamps_of(self, frames: Iterable[FrameDecided]) -> list[StampOf]:
-        """Return the stamps of those frames that have one."""
-        found = []
-        for frame in frames:
-            tick = self._stamps.get((frame.frame_id * self._cameras + frame.camera) & _U32)
-            if tick is not None:
-                found.append(StampOf(frame.camera, frame.number, self._us(tick)))
-        return found
+        assert self._fit is not None, "follow comes first"
+        return self._us(self._fit.tick_at(now_ns))
 
     def events_of(self, pulses: Pulses) -> list[EjectEvent]:
         """Return pulses on the axis as the link takes them."""
-        rows = zip(
-            pulses.open_us.tolist(),
-            pulses.first_valves.tolist(),
-            pulses.valve_counts.tolist(),
-            pulses.pulse_us.tolist(),
-            strict=True,
-        )
+        columns = (pulses.open_us, pulses.first_valves, pulses.valve_counts, pulses.pulse_us)
         return [
             EjectEvent(round(at_us * self._tick_hz / _US_PER_S) & _U32, first, count, length_us)
-            for at_us, first, count, length_us in rows
+            for at_us, first, count, length_us in zip(*(column.tolist() for column in columns), strict=True)
         ]
+
+    def _keep(self, camera: int, number: int, at_us: int) -> None:
+        exposed = self._exposed_us[camera]
+        exposed[number] = at_us
+        while len(exposed) > _KEPT:
+            exposed.popitem(last=False)
+
+    def _settings(self, index: int) -> MatchSettings:
+        camera = self._machine.cameras[index]
+        return MatchSettings(
+            period_us=round(line_time_us(self._machine, camera) * camera.frame_lines),
+            n_cameras=len(self._machine.cameras),
+            camera_index=index,
+            tick_hz=self._tick_hz,
+        )
 
     def _us(self, tick: int) -> int:
         return round(tick * _US_PER_S / self._tick_hz)

@@ -21,7 +21,7 @@ from edge_runtime.schemas import Camera, Machine
 from firmware_bridge.clock import NS_PER_S
 from firmware_bridge.link_events import EjectOutcome
 
-__all__ = ["Firing", "StampOf"]
+__all__ = ["Firing", "StampOf", "flight_ns"]
 
 _US_PER_S: Final = 1_000_000
 

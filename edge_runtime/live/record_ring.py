@@ -28,7 +28,7 @@ _HEAD: Final = np.dtype([("size_b", "<u8"), ("claimed_b", "<u8")])
 _RECORD: Final = np.dtype(
     [
         ("at_b", "<u8"),  # where the record begins, counted from the first byte ever written; proves that one is here
-        ("key", "<i8", 5),
+        ("key", "<i8", 6),
         ("counts", "<i8", 5),  # objects, classes, side of the crops, side of the masks, channels
     ]
 )
@@ -37,13 +37,14 @@ _FIRST_B: Final = 8  # no record begins at 0: zeros are none
 
 
 class FrameKey(msgspec.Struct, frozen=True, array_like=True):
-    """Which frame: camera and number, and what the ring of frames said of it."""
+    """Which frame: camera and number, what the ring of frames said of it, and at which level it was sorted."""
 
     camera: int
     number: int
     frame_id: int
     first_line: int
     exposed_ns: int
+    level: int = 0
 
 
 class RecordRing:

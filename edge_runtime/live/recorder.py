@@ -16,11 +16,11 @@ from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_recording import FrameRecording
 from edge_runtime.live.frame_ring import FrameRing
+from edge_runtime.live.ladder import Level
 from edge_runtime.live.messages import NewOrigin, RecordReady, Stop, decode_record_ready
 from edge_runtime.live.packets import Packets
-from edge_runtime.live.record_ring import RecordRing
+from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.shared_memory import SharedMemory
-from edge_runtime.live.vitals import Level
 from edge_runtime.recorder import Recorder
 from edge_runtime.residual import Origin, Truth
 from edge_runtime.schemas import Machine
@@ -156,15 +156,18 @@ class _Recorder:
         try:
             if self._recording is not None:
                 self._recording.take(key, decisions, self._frames[key.camera])
-            self._record(decisions, self._recorders[ready.place // self._set_size])
+            self._record(key, decisions, self._recorders[ready.place // self._set_size])
         except StorageError as error:
             self._lost["storage"] += 1
             _log.error("recorder.storage", error=str(error))
 
-    def _record(self, decisions: Decisions, recorder: Recorder) -> None:
+    def _record(self, key: FrameKey, decisions: Decisions, recorder: Recorder) -> None:
         if not len(decisions) or not decisions.pixels.size:
             return
-        if self._truth is None and self._child.vitals.level >= Level.EXTRAS:
+        if key.level >= Level.L2_NORM:  # not the model's decisions: they say nothing of its mistakes
+            self._lost["norm_table"] += len(decisions)
+            return
+        if self._truth is None and self._child.vitals.level >= Level.L1:
             self._lost["shed"] += len(decisions)
             return
         recorder.record_mistakes(decisions, [self._truth] * len(decisions))

@@ -10,6 +10,7 @@ import structlog
 from edge_runtime.errors import CropError, FrameError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_ring import FrameRing, RingFrame
+from edge_runtime.live.ladder import Level
 from edge_runtime.live.messages import (
     FrameClaimed,
     FrameDecided,
@@ -24,6 +25,7 @@ from edge_runtime.live.packets import Packets
 from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.ring_sorter import RingSorter
 from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.norm_classifier import NormClassifier
 from edge_runtime.schedule import line_time_us
 from edge_runtime.setup import Setup, open_sorters
 from firmware_bridge.clock import Clock
@@ -91,8 +93,15 @@ class _View:
 
     def __init__(self, setup: Setup, ring_fd: int) -> None:
         self.ring = FrameRing(SharedMemory.attach(ring_fd))
-        self.sorter = RingSorter(setup.sorter, self.ring)
+        by_norm = msgspec.structs.replace(
+            setup.sorter, by_norm=NormClassifier(setup.folder.norms, setup.folder.card.classes).scores
+        )
+        self._sorter, self._norm_sorter = RingSorter(setup.sorter, self.ring), RingSorter(by_norm, self.ring)
         self._line_ns = line_time_us(setup.machine, setup.sorter.camera) * 1000
+
+    def sorter(self, level: Level) -> RingSorter:
+        """Return what sorts at a level: the model, or the norm table."""
+        return self._norm_sorter if level >= Level.L2_NORM else self._sorter
 
     def age_ns(self, frame: RingFrame, clock: Clock) -> int:
         """Return how long ago the frame's last line was exposed."""
@@ -136,8 +145,9 @@ class _Worker:
         return True
 
     def _sort(self, camera: int, frame: RingFrame, *, is_last: bool) -> None:
+        level = self._child.vitals.level
         try:
-            decisions = self._views[camera].sorter.sort(frame.number, is_last=is_last)
+            decisions = self._views[camera].sorter(level).sort(frame.number, is_last=is_last)
         except (FrameError, CropError) as error:
             _log.error("vision.frame_failed", camera=camera, number=frame.number, error=str(error))
             self._tell(FrameMissed(self._number, camera, frame.number, "failed"))
@@ -148,7 +158,7 @@ class _Worker:
         boxes = decisions.boxes_px[decisions.is_eject]
         place = (frame.frame_id, frame.first_line, frame.exposed_ns)
         self._tell(FrameDecided(self._number, camera, frame.number, *place, len(decisions), boxes.tobytes()))
-        key = FrameKey(camera, frame.number, *place)
+        key = FrameKey(camera, frame.number, *place, int(level))
         written = self._record_ring.write(key, decisions)  # after the news: the valves come first
         self._records.send(encode(RecordReady(self._place, written, camera)))
 

@@ -11,16 +11,16 @@ Knows no process and no clock.
 (77, 'starting', 1, 9)
 """
 
-from enum import IntEnum
 from typing import Final, Literal, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.live.ladder import Level
 from edge_runtime.live.shared_memory import SharedMemory
 
-__all__ = ["Level", "ProcessState", "Row", "RowValues", "Vitals"]
+__all__ = ["ProcessState", "Row", "RowValues", "Vitals"]
 
 ProcessState = Literal["absent", "starting", "working", "stopping"]
 
@@ -30,17 +30,6 @@ _SHARED: Final = np.dtype(
     [("level", "<u8"), ("feeder_permille", "<u8"), ("is_armed", "<u8"), ("lag_ns", "<i8"), ("rows", "<u8")]
 )
 _ROWS_AT_B: Final = 64
-
-
-class Level(IntEnum):
-    """What is shed, see docs/live.md; each includes those before it."""
-
-    ALL = 0
-    EXTRAS = 1
-    CHEAPER = 2
-    NORM_TABLE = 3
-    FEEDER = 4
-    SAFE = 5
 
 
 class RowValues(msgspec.Struct, frozen=True):
