@@ -4,6 +4,7 @@ It owns the port. It looks every millisecond, and nothing here waits for anythin
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from edge_runtime.live.trigger_match import SeenFrame
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
 from edge_runtime.setup import load_machine
-from firmware_bridge.clock import Clock
+from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.config_keys import ConfigKey
 from firmware_bridge.eject_plane import EjectRules
 from firmware_bridge.keeper_events import (
@@ -45,7 +46,8 @@ __all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
 _LOOK_S: Final = 0.001
 _SILENCE_NS: Final = 50_000_000
 _FULL: Final = 1000
-_LEAVE_S: Final = 0.6  # outcomes of what was sent last, see EjectRules.settle_ms
+_LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 3 s
+_SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
 _log = structlog.get_logger(__name__)
 
 
@@ -115,7 +117,7 @@ class _Bridge:
         return True
 
     def leave(self) -> None:
-        """Turn the feeder off, and wait for the outcomes of what was sent.
+        """Turn the feeder off, fire at what is on its way, wait for the outcomes, and close the books and the port.
 
         Raises:
             PeerGoneError: the supervisor is gone.
@@ -123,16 +125,24 @@ class _Bridge:
         """
         self._wish = Wish(self._wish.is_armed, 0)
         self._feed()
-        end_ns = self._clock.monotonic_ns() + round(_LEAVE_S * 1e9)
-        while self._clock.monotonic_ns() < end_ns:
-            self._clock.sleep_s(_LOOK_S)
-            self._look()
+        self._look()  # takes what the workers said last
+        self._look_while(lambda: self._firing.has_waiting, _LEAVE_S)
         self._firing.disarm()
+        self._look_while(lambda: self._keeper.link is not None and self._keeper.link.open_events > 0, _SETTLE_S)
+        self.close()
+        self._take_link_events()  # the last outcomes
+        self._firing.close(self._published(), now_ns=self._clock.monotonic_ns())
 
     def close(self) -> None:
         """Stop the machine and give the port back."""
         self._keeper.close()
         self._child.vitals.is_armed = False
+
+    def _look_while(self, is_needed: Callable[[], bool], limit_s: float) -> None:
+        end_ns = self._clock.monotonic_ns() + round(limit_s * NS_PER_S)
+        while is_needed() and self._clock.monotonic_ns() < end_ns:
+            self._clock.sleep_s(_LOOK_S)
+            self._look()
 
     def _obey(self) -> bool:
         for order in self._child.orders():
@@ -218,9 +228,9 @@ class _Bridge:
     def _fire(self) -> None:
         """Schedule what has its stamp, and send what is due."""
         link = self._keeper.link
-        if link is not None:
+        if link is not None and link.is_up:
             self._axis.follow(link)
-        is_armed = self._keeper.state is KeeperState.ARMED and link is not None
+        is_armed = self._keeper.state is KeeperState.ARMED and link is not None and link.is_up
         self._child.vitals.is_armed = is_armed
         if link is None or not is_armed:
             self._firing.disarm()

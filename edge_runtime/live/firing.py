@@ -71,6 +71,11 @@ class Firing:
         """Return how many frames have no verdict."""
         return sum(verdicts.open_frames for verdicts in self._verdicts)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Tell whether there are objects to be fired at of which the controller was not told yet."""
+        return bool(self._unstamped) or self._desk.has_waiting
+
     def see(self, published: Sequence[int], *, now_ns: int) -> None:
         """Learn how many frames each ring has had by now; frames whose objects have passed are missing.
 
@@ -156,6 +161,15 @@ class Firing:
         while self._unstamped:
             news = self._unstamped.popleft()
             self._end([End(TargetFrame(news.camera, news.number), "unsorted")] * (len(news.boxes) // 32))
+
+    def close(self, published: Sequence[int], *, now_ns: int) -> None:
+        """End what is still open and not told to the controller: nobody decides and nobody fires any more.
+
+        Raises:
+            OverloadError: frames so old are still open that the books have no room.
+        """
+        self.disarm()
+        self.see(published, now_ns=now_ns + max(flight_ns(self._machine, camera) for camera in self._machine.cameras))
 
     def on_outcome(self, outcome: EjectOutcome) -> None:
         """Take what became of a pulse."""

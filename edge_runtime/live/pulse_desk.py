@@ -109,6 +109,11 @@ class PulseDesk:
         """Return how many objects have no end yet, at most: one that several events are for counts for each."""
         return len(self._waiting) + sum(map(len, self._by_evid.values()))
 
+    @property
+    def has_waiting(self) -> bool:
+        """Tell whether there are pulses that were not given out yet."""
+        return bool(self._waiting)
+
     def add(self, frame: TargetFrame, pulses: Pulses, *, now_us: int) -> list[End]:
         """Take the pulses of a frame's objects; return the ends of those that are late.
 
