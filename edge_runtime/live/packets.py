@@ -80,7 +80,7 @@ class Packets:
             PeerGoneError: nobody holds the other end, and nothing is left to read.
         """
         try:
-            message = self._end.recv(_LARGEST_B)
+            message = self._receive()
         except (BlockingIOError, InterruptedError):
             return None
         except OSError as error:
@@ -92,6 +92,12 @@ class Packets:
     def close(self) -> None:
         """Give up this end; twice is harmless."""
         self._end.close()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._end.recv(_LARGEST_B)
+        except ConnectionResetError:  # told once, before the last words of a peer that ended with messages unread
+            return self._end.recv(_LARGEST_B)
 
 
 def packet_pair() -> tuple[Packets, Packets]:
