@@ -60,6 +60,7 @@ def run_capture(plan: CapturePlan, child: Child) -> None:
     """
     machine = load_machine(Path(plan.child.machine))
     capture = _Capture(plan, child, machine)
+    capture.work()  # a source that is no camera is told before the run begins
     child.ready()
     while capture.obey():
         capture.work()
@@ -110,7 +111,6 @@ class _Capture:
         try:
             if self._source is None:
                 self._source = open_camera(self._camera.source, self._camera, self._child.clock)
-                self._pause_s = _FIRST_PAUSE_S
             frame = self._source.take(_LOOK_S)
         except CameraError as error:
             self._lose(error)
@@ -138,6 +138,7 @@ class _Capture:
             self._source.close()
 
     def _show(self, frame: CameraFrame, now_ns: int) -> None:
+        self._pause_s = _FIRST_PAUSE_S  # a camera that only opens does not work yet
         match self._watch.show(frame, now_ns):
             case Kept() as kept:
                 self._announce(frame.pixels, kept, frame.frame_id, frame.exposed_ns)
