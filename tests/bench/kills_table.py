@@ -1,0 +1,132 @@
+"""What a run loses when its processes are killed at random moments: `python tests/bench/kills_table.py --kills 200`.
+
+A virtual machine sorts; processes other than the supervisor are killed with SIGKILL, one after the other, at random
+moments. At the end the books must add up to the last object, and the controller must have fired nothing twice or late.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from live_stage import Stage, adds_up, make_stage, wait_until  # noqa: E402
+from tables import table  # noqa: E402
+
+from edge_runtime.live.run_report import RunReport  # noqa: E402
+from edge_runtime.live_settings import LiveSettings  # noqa: E402
+from edge_runtime.virtual_world_outcome import WorldReport  # noqa: E402
+from firmware_bridge.clock import NS_PER_S, SystemClock  # noqa: E402
+
+CLOCK = SystemClock()
+
+
+@dataclass(slots=True)
+class Kills:
+    """What came of a series of kills."""
+
+    report: RunReport
+    outcome: WorldReport
+    killed: Counter[str] = field(default_factory=Counter)
+    back_s: dict[str, list[float]] = field(default_factory=dict)  # by role, until objects came again, armed
+
+
+def run_kills(stage: Stage, kills: int, *, seed: int, rate_hz: float, longest_pause_s: float) -> Kills:
+    """Sort while processes are killed.
+
+    Args:
+        stage: machine and world.
+        kills: how many.
+        seed: of moments and victims.
+        rate_hz: pieces a second.
+        longest_pause_s: between a kill and the next; kills also meet processes that are starting.
+    """
+    rng = random.Random(seed)
+    killed: Counter[str] = Counter()
+    back_s: dict[str, list[float]] = {}
+    with stage.world("--rate", rate_hz, "--pieces", 10_000_000 // 100, "--priority", 80), stage.run("--armed"):
+        if not stage.wait_for_sorting(60.0):
+            raise SystemExit(f"the machine did not begin to sort: {(stage.folder / 'run.log').read_text()[-2000:]}")
+        while killed.total() < kills:
+            report = stage.look()
+            names = [one.name for one in report.processes if one.pid] if report else []
+            if not names:
+                continue
+            name = rng.choice(names)
+            if stage.kill(name) is None:
+                continue
+            killed[name] += 1
+            if rng.random() < 0.5:
+                back_s.setdefault(name.split("-")[0], []).append(time_until_back(stage))
+            CLOCK.sleep_s(rng.uniform(0.0, longest_pause_s))
+        stage.wait_for_sorting(30.0)
+    return Kills(stage.report(), stage.outcome(), killed, back_s)
+
+
+def time_until_back(stage: Stage) -> float:
+    """Return how long it takes until the machine is armed and ten more frames of each camera were decided."""
+    began_ns = CLOCK.monotonic_ns()
+    before = stage.look()
+
+    def is_back() -> bool:
+        now = stage.look()
+        if before is None or now is None or not now.is_armed:
+            return False
+        pairs = zip(before.cameras, now.cameras, strict=True)
+        return all(late.counts.processed >= early.counts.processed + 10 for early, late in pairs)
+
+    wait_until(is_back, 20.0, 0.01)
+    return (CLOCK.monotonic_ns() - began_ns) / NS_PER_S
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--cameras", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--folder", type=Path, default=None, help="Keep logs and outcome here; a new folder.")
+    parser.add_argument("--pause", type=float, default=1.0)
+    wish = parser.parse_args()
+    live = LiveSettings(workers=wish.workers, restarts_a_minute=100, metrics_port=0)
+    with ExitStack() as stack:
+        folder = wish.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stage"
+        stage = make_stage(folder, live, cameras=wish.cameras)
+        found = run_kills(stage, wish.kills, seed=wish.seed, rate_hz=wish.rate, longest_pause_s=wish.pause)
+    rows = [
+        (
+            role,
+            str(sum(count for name, count in found.killed.items() if name.startswith(role))),
+            *_times(found.back_s.get(role)),
+        )
+        for role in dict.fromkeys(name.split("-")[0] for name in sorted(found.killed))
+    ]
+    sys.stdout.write(table(("killed", "times", "back after, median s", "longest s"), rows, markdown=False))
+    for camera in found.report.cameras:
+        counts = camera.counts
+        frames = f"{counts.processed} + {counts.missing} + open {counts.open_frames}"
+        objects = f"passed {counts.passed} + {counts.ends} + open {counts.open_objects}"
+        sys.stdout.write(f"{camera.name}: frames {counts.frames_in} = {frames}; objects {counts.objects} = {objects}\n")
+    world = found.outcome
+    sys.stdout.write(
+        f"books add up: {adds_up(found.report)}; pulses {world.pulses}, fired twice {world.fired_twice}, "
+        f"late {world.fired_late}; trouble: {found.report.trouble or 'none'}\n"
+    )
+    sys.exit(0 if adds_up(found.report) and not world.fired_twice + world.fired_late else 1)
+
+
+def _times(times_s: list[float] | None) -> tuple[str, str]:
+    return ("-", "-") if not times_s else (f"{statistics.median(times_s):.2f}", f"{max(times_s):.2f}")
+
+
+if __name__ == "__main__":
+    main()
