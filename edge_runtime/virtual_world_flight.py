@@ -58,6 +58,11 @@ class Flight:
         self._least_begin_us = np.minimum.accumulate(self._passages.begin_ticks[::-1])[::-1]
         self._judged_us = np.maximum(self._landed_us, np.maximum.accumulate(self._inspected_us))
 
+    @property
+    def over_us(self) -> int:
+        """Return when the last piece has landed and is past the inspection."""
+        return int(self._judged_us.max(initial=0))
+
     def landed_by(self, us: int) -> int:
         """Return how many pieces, in their order, have landed, and every pulse that could have met them has closed."""
         return int(np.searchsorted(self._landed_us, us, side="right"))
