@@ -20,12 +20,12 @@ __all__ = ["world"]
 @click.option("--pieces", type=click.IntRange(1), default=10_000, show_default=True, help="Pieces on the belt.")
 @click.option("--rate", type=click.FloatRange(1), default=500.0, show_default=True, help="Pieces a second.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of everything random.")
-@click.option("--block-lines", type=click.IntRange(1, 65536), default=128, show_default=True, help="Lines of a block.")
 @click.option("--grains", type=EXISTING, default=None, help="Class folders of real crops; else rendered grains.")
 @click.option("--gap-mm", type=click.FloatRange(0), default=0.8, show_default=True, help="Room between pieces.")
 @click.option("--start-s", type=click.FloatRange(0), default=None, help="Start the feeder then, whoever is there.")
 @click.option("--inspect", type=click.FloatRange(0, 1), default=0.0, help="Share of pieces that an inspection sees.")
 @click.option("--drift-ppm", type=click.IntRange(-1000, 1000), default=0, help="Of the controller's clock.")
+@click.option("--judge", is_flag=True, help="Then sort the scene again in peace; writes judgement.json.")
 @click.option("--priority", type=click.IntRange(0, 99), default=0, help="Run before ordinary processes.")
 @common_options
 def world(
@@ -35,7 +35,6 @@ def world(
     pieces: int,
     rate: float,
     seed: int,
-    block_lines: int,
     grains: Path | None,
     gap_mm: float,
     start_s: float | None,
@@ -43,6 +42,7 @@ def world(
     drift_ppm: int,
     priority: int,
     *,
+    judge: bool,
     as_json: bool,
     verbose: int,
     quiet: bool,
@@ -69,9 +69,9 @@ def world(
         pieces=pieces,
         rate_hz=rate,
         min_gap_mm=gap_mm,
-        block_lines=block_lines,
         grains=grains,
         realtime=RealtimeSettings(priority=priority, is_memory_locked=priority > 0),
+        is_judged=judge,
     )
     report = run_world(wish, SystemClock(), CpuClock())
     print_result(report, world_text(report), as_json=as_json)

@@ -36,6 +36,7 @@ from edge_runtime.virtual_world_outcome import (
 from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, plan_for
 from edge_runtime.virtual_world_scene import NO_PIECES, BeltPieces, WorldScene
 from firmware_bridge.board import BoardSettings
+from firmware_bridge.board_choice import open_board
 from firmware_bridge.chaos import LinkedPty
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.pulse_recorder import SELFTEST_EVID
@@ -76,13 +77,13 @@ class VirtualWorld:
 
     Args:
         folder: exists; gets `controller`, `camera.sock`, `world.ctl` and `world.json`.
-        machine: its cameras have all the same width and pixels.
+        machine: its cameras are line cameras, all with the same pixels.
         scene: what passes.
         settings: how the world behaves.
         clock: real time, or the caller's.
 
     Raises:
-        ConfigError: the cameras have different pixels or another width than the scene.
+        ConfigError: a camera is an area camera, or has other pixels than the scene or the first.
         CameraError: the cameras' socket cannot be made.
         TransportError: the controller's terminal cannot be made.
         StorageError: `world.json` cannot be written.
@@ -100,14 +101,16 @@ class VirtualWorld:
         _check_cameras(machine.cameras, scene)
         self._folder, self._machine, self._clock = folder, machine, clock
         self._scene, self._settings = scene, settings
+        board = open_board(
+            BoardSettings(
+                n_valves=1 + max(lane.valve for lane in machine.lanes),
+                tick_offset=int(self._rng(4).integers(_U32)),
+                drift_ppm=settings.drift_ppm,
+                boot_id=clock.monotonic_ns() & _U32,
+            )
+        )
         self.plan = plan_for(machine, scene.block_lines, clock.monotonic_ns() + _AHEAD_NS)
         self._agenda = Agenda(self.plan)
-        board = BoardSettings(
-            n_valves=1 + max(lane.valve for lane in machine.lanes),
-            tick_offset=int(np.random.default_rng((settings.seed & _U32, 4)).integers(_U32)),
-            drift_ppm=settings.drift_ppm,
-            boot_id=clock.monotonic_ns() & _U32,
-        )
         names = tuple(camera.name for camera in machine.cameras)
         self.cameras = CameraServer(folder / "camera.sock", names, buffer_blocks=settings.buffer_blocks)
         self.controller = WorldController(board, folder / "controller", self.plan.line_0_ns)
@@ -351,12 +354,13 @@ class VirtualWorld:
 
 
 def _check_cameras(cameras: tuple[Camera, ...], scene: WorldScene) -> None:
-    width = int(scene.empty.shape[1])
+    lines, width, _ = scene.empty.shape
+    pixel_mm = cameras[0].pixel_mm
     for camera in cameras:
-        if (camera.width_px, camera.pixel_mm) != (width, cameras[0].pixel_mm):
+        if camera.kind != "line" or (camera.width_px, camera.frame_lines, camera.pixel_mm) != (width, lines, pixel_mm):
             raise ConfigError(
-                f"camera {camera.name} has {camera.width_px} px of {camera.pixel_mm} mm: every camera of a virtual "
-                f"world has {width} px of {cameras[0].pixel_mm} mm"
+                f"camera {camera.name} is a {camera.kind} camera of {camera.width_px} x {camera.frame_lines} px of "
+                f"{camera.pixel_mm} mm: all of a virtual world are line cameras of {width} x {lines} px of {pixel_mm} mm"
             )
 
 

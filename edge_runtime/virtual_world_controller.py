@@ -4,9 +4,9 @@ It moves bytes and time like `firmware_bridge.board_shell`, but knows when it re
 its own time, however late this process woke. It must not know pieces or pixels.
 
 >>> import tempfile
->>> from firmware_bridge.clock import ManualClock
+>>> from firmware_bridge.virtual_board import VirtualBoard
 >>> with tempfile.TemporaryDirectory() as folder:
-...     controller = WorldController(BoardSettings(n_valves=8), Path(folder) / "controller", line_0_ns=0)
+...     controller = WorldController(VirtualBoard(), Path(folder) / "controller", line_0_ns=0)
 ...     controller.advance(1_000_000)
 ...     print(controller.board.state.name, controller.log.states[0].state)
 ...     controller.close()
@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_runtime.virtual_world_log import BoardLog
-from firmware_bridge.board import Board, BoardSettings
-from firmware_bridge.board_choice import open_board
+from firmware_bridge.board import Board
 from firmware_bridge.chaos import LinkedPty
 from firmware_bridge.errors import LinkStateError, TransportError
 from firmware_bridge.messages import BoardState, Verdict
@@ -38,7 +37,7 @@ class WorldController:
         dropped_b: bytes to the host for which there was no room, or no line.
 
     Args:
-        settings: of the board.
+        board: just switched on.
         link: symlink that names its terminal.
         line_0_ns: zero of the log's axis.
 
@@ -46,9 +45,9 @@ class WorldController:
         TransportError: the system has no pseudo-terminal left, or the link cannot be made.
     """
 
-    def __init__(self, settings: BoardSettings, link: Path, line_0_ns: int) -> None:
-        self.board: Board = open_board(settings)
-        self.log = BoardLog(line_0_ns, settings.drift_ppm)
+    def __init__(self, board: Board, link: Path, line_0_ns: int) -> None:
+        self.board = board
+        self.log = BoardLog(line_0_ns, board.settings.drift_ppm)
         self.dropped_b = 0
         self._link = link
         self._pty: LinkedPty | None = LinkedPty(link)

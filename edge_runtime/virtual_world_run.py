@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import msgspec
 import structlog
 
 from edge_runtime.errors import ConfigError, StorageError
@@ -16,16 +17,20 @@ from edge_runtime.grains import FLOOR
 from edge_runtime.model import load_model_folder
 from edge_runtime.realtime import RealtimeSettings, enter_realtime
 from edge_runtime.schemas import Machine, Recipe
-from edge_runtime.setup import load_machine
+from edge_runtime.setup import load_machine, open_sorter
 from edge_runtime.simulate import even_mix
+from edge_runtime.storage import write_atomic
 from edge_runtime.virtual_belt import BeltSettings
 from edge_runtime.virtual_world import VirtualWorld, WorldSettings
-from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldReport, save_outcome
+from edge_runtime.virtual_world_decisions import scene_decisions
+from edge_runtime.virtual_world_judge import judge
+from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldOutcome, WorldReport, save_outcome
 from edge_runtime.virtual_world_scene import WorldScene, draw_scene
 from firmware_bridge.clock import Clock
 
-__all__ = ["WorldWish", "run_world", "world_text"]
+__all__ = ["JUDGEMENT_FILE", "WorldWish", "run_world", "world_text"]
 
+JUDGEMENT_FILE: Final = "judgement.json"
 _POOL_PER_CLASS: Final = 200  # rendering a piece takes longer than it lies under a camera
 _MOST_SCENE_B: Final = 512 << 20
 _CHANNELS: Final = 3
@@ -45,9 +50,9 @@ class WorldWish:
         pieces: on the belt; made up to whole rounds of the scene, see `draw_scene`.
         rate_hz: pieces a second in the mean.
         min_gap_mm: room between any two pieces.
-        block_lines: lines of a camera's block.
         grains: class folders of real crops; None renders grains.
         realtime: what keeps the process punctual.
+        is_judged: at the end the scene is sorted once more in peace, and the judgement written.
     """
 
     model: Path
@@ -57,9 +62,9 @@ class WorldWish:
     pieces: int = 10_000
     rate_hz: float = 500.0
     min_gap_mm: float = 0.8
-    block_lines: int = 128
     grains: Path | None = None
     realtime: RealtimeSettings = _ORDINARY
+    is_judged: bool = False
 
 
 def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
@@ -97,7 +102,21 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
         world.run(should_stop, cpu)
         outcome = world.outcome()
         save_outcome(wish.folder, outcome)
+    if wish.is_judged and world.scene_line is not None:
+        _judge(wish, outcome, scene, world.scene_line)
     return outcome.report
+
+
+def _judge(wish: WorldWish, outcome: WorldOutcome, scene: WorldScene, scene_line: int) -> None:
+    """Write what the same decisions would have given with perfect timing, beside what they gave.
+
+    Raises:
+        EdgeError: the model cannot be opened, or the folder cannot be written.
+    """
+    machine = outcome.report.facts.machine
+    sorters = [open_sorter(wish.model, machine=wish.machine, camera=camera.name).sorter for camera in machine.cameras]
+    judgement = judge(outcome, scene_decisions(scene, scene_line, sorters, machine))
+    write_atomic(wish.folder / JUDGEMENT_FILE, msgspec.json.format(msgspec.json.encode(judgement)))
 
 
 def world_text(report: WorldReport) -> str:
@@ -140,7 +159,7 @@ def _scene(wish: WorldWish, machine: Machine, recipe: Recipe) -> WorldScene:
         seed=wish.settings.seed,
     )
     pool = GrainPool(source, _POOL_PER_CLASS, wish.settings.seed)
-    return draw_scene(belt, pool, recipe, block_lines=wish.block_lines, most_pieces=_round_pieces(belt))
+    return draw_scene(belt, pool, recipe, block_lines=camera.frame_lines, most_pieces=_round_pieces(belt))
 
 
 def _round_pieces(belt: BeltSettings) -> int:
