@@ -360,7 +360,8 @@ def _check_cameras(cameras: tuple[Camera, ...], scene: WorldScene) -> None:
         if camera.kind != "line" or (camera.width_px, camera.frame_lines, camera.pixel_mm) != (width, lines, pixel_mm):
             raise ConfigError(
                 f"camera {camera.name} is a {camera.kind} camera of {camera.width_px} x {camera.frame_lines} px of "
-                f"{camera.pixel_mm} mm: all of a virtual world are line cameras of {width} x {lines} px of {pixel_mm} mm"
+                f"{camera.pixel_mm} mm: those of a virtual world are line cameras of {width} x {lines} px of "
+                f"{pixel_mm} mm"
             )
 
 
