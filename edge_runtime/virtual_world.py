@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import ConfigError, StorageError
-from edge_runtime.schemas import Camera, Machine
+from edge_runtime.errors import StorageError
+from edge_runtime.schemas import Machine
 from edge_runtime.virtual_inspection import InspectionTraits, VirtualInspection
 from edge_runtime.virtual_outcome import Decided, score
 from edge_runtime.virtual_world_cameras import CameraBlock, CameraServer
@@ -33,7 +33,7 @@ from edge_runtime.virtual_world_outcome import (
     WorldReport,
     WorldStatus,
 )
-from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, plan_for
+from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, check_cameras, plan_for
 from edge_runtime.virtual_world_scene import NO_PIECES, BeltPieces, WorldScene
 from firmware_bridge.board import BoardSettings
 from firmware_bridge.board_choice import open_board
@@ -77,13 +77,13 @@ class VirtualWorld:
 
     Args:
         folder: exists; gets `controller`, `camera.sock`, `world.ctl` and `world.json`.
-        machine: its cameras are line cameras, all with the same pixels.
-        scene: what passes.
+        machine: see `check_cameras`.
+        scene: what passes; blocks as its cameras give them.
         settings: how the world behaves.
         clock: real time, or the caller's.
 
     Raises:
-        ConfigError: a camera is an area camera, or has other pixels than the scene or the first.
+        ConfigError: see `check_cameras`.
         CameraError: the cameras' socket cannot be made.
         TransportError: the controller's terminal cannot be made.
         StorageError: `world.json` cannot be written.
@@ -98,7 +98,7 @@ class VirtualWorld:
         settings: WorldSettings,
         clock: Clock,
     ) -> None:
-        _check_cameras(machine.cameras, scene)
+        check_cameras(machine.cameras)
         self._folder, self._machine, self._clock = folder, machine, clock
         self._scene, self._settings = scene, settings
         board = open_board(
@@ -351,18 +351,6 @@ class VirtualWorld:
             verdicts_lost=self._verdicts_lost,
             wakes=_wake_figures(self._lateness_us, self._cpu_share),
         )
-
-
-def _check_cameras(cameras: tuple[Camera, ...], scene: WorldScene) -> None:
-    lines, width, _ = scene.empty.shape
-    pixel_mm = cameras[0].pixel_mm
-    for camera in cameras:
-        if camera.kind != "line" or (camera.width_px, camera.frame_lines, camera.pixel_mm) != (width, lines, pixel_mm):
-            raise ConfigError(
-                f"camera {camera.name} is a {camera.kind} camera of {camera.width_px} x {camera.frame_lines} px of "
-                f"{camera.pixel_mm} mm: those of a virtual world are line cameras of {width} x {lines} px of "
-                f"{pixel_mm} mm"
-            )
 
 
 def _openings_beyond_first(pulses: NDArray[np.int64]) -> int:

@@ -130,7 +130,7 @@ class BoardLog:
                     for report in reports:
                         self._see_report(report)
                 case Fault(code=code):
-                    self._fault = fault_names(1 << code)[0]
+                    self._fault = next(iter(fault_names(1 << code)), f"code {code}")
                 case _:
                     pass
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from edge_runtime.schemas import Machine
+from edge_runtime.errors import ConfigError
+from edge_runtime.schemas import Camera, Machine
 from firmware_bridge.clock import NS_PER_S
 
-__all__ = ["Agenda", "Moment", "MomentKind", "WorldPlan", "plan_for"]
+__all__ = ["Agenda", "Moment", "MomentKind", "WorldPlan", "check_cameras", "plan_for"]
 
 _U32: Final = 0xFFFFFFFF
 
@@ -61,6 +62,22 @@ class WorldPlan:
         return max(0, int((now_ns - self.line_0_ns) // (self.block_lines * self.line_ns)) + 1)
 
 
+def check_cameras(cameras: tuple[Camera, ...]) -> None:
+    """Prove that a virtual world can play these cameras.
+
+    Raises:
+        ConfigError: one is an area camera, or has other pixels than the first.
+    """
+    first = cameras[0]
+    for camera in cameras:
+        shape = (camera.width_px, camera.frame_lines, camera.pixel_mm)
+        if camera.kind != "line" or shape != (first.width_px, first.frame_lines, first.pixel_mm):
+            raise ConfigError(
+                f"camera {camera.name} is {_described(camera)}: a virtual world has line cameras of the same pixels, "
+                f"the first is {_described(first)}"
+            )
+
+
 def plan_for(machine: Machine, block_lines: int, line_0_ns: int) -> WorldPlan:
     """Return the plan of a machine whose cameras have all the same pixels.
 
@@ -75,6 +92,10 @@ def plan_for(machine: Machine, block_lines: int, line_0_ns: int) -> WorldPlan:
     )
     line_ns = machine.cameras[0].pixel_mm / machine.belt_mm_s * NS_PER_S
     return WorldPlan(line_0_ns, line_ns, block_lines, offsets)
+
+
+def _described(camera: Camera) -> str:
+    return f"{camera.kind}, {camera.width_px} x {camera.frame_lines} px of {camera.pixel_mm} mm"
 
 
 class MomentKind(IntEnum):

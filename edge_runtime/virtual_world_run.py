@@ -25,6 +25,7 @@ from edge_runtime.virtual_world import VirtualWorld, WorldSettings
 from edge_runtime.virtual_world_decisions import scene_decisions
 from edge_runtime.virtual_world_judge import judge
 from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldOutcome, WorldReport, save_outcome
+from edge_runtime.virtual_world_plan import check_cameras
 from edge_runtime.virtual_world_scene import WorldScene, draw_scene
 from firmware_bridge.clock import Clock
 
@@ -86,11 +87,13 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
     Note: from the main thread only, which is where signals arrive.
     """
     machine = load_machine(wish.machine)
+    check_cameras(machine.cameras)
     recipe = load_model_folder(wish.model).recipe
     scene = _scene(wish, machine, recipe)
     try:
         wish.folder.mkdir(parents=True, exist_ok=True)
-        (wish.folder / OUTCOME_FILE).unlink(missing_ok=True)  # of a world before
+        for name in (OUTCOME_FILE, JUDGEMENT_FILE):
+            (wish.folder / name).unlink(missing_ok=True)  # of a world before
     except OSError as error:
         raise StorageError(f"cannot use {wish.folder}: {error.strerror or error}") from error
     grants = enter_realtime(wish.realtime)

@@ -28,7 +28,17 @@ from firmware_bridge.link_core import LinkSettings
 from firmware_bridge.link_events import EjectEvent, EjectOutcome, LinkEvent
 from firmware_bridge.messages import TriggerStamp, Verdict
 
-__all__ = ["BLOCK_LINES", "DEFAULTS", "MACHINE", "RECIPE", "Blocks", "WorldHost", "make_scene", "make_world"]
+__all__ = [
+    "BLOCK_LINES",
+    "DEFAULTS",
+    "MACHINE",
+    "RECIPE",
+    "Blocks",
+    "WorldHost",
+    "by_colour",
+    "make_scene",
+    "make_world",
+]
 
 RECIPE: Final = Recipe((ClassRule("good"), ClassRule("bad", "eject")), segment=SegmentSettings(threshold=45))
 BLOCK_LINES: Final = 128
