@@ -8,6 +8,7 @@ ProductError
     ├── CropError            5  an object cannot be cut out or has no pixels
     ├── StorageError         5  a file, spool or disk cannot be used
     ├── CameraError          4  a camera is gone, or gives what its settings do not allow
+    │   └── RecordingEndedError 4  a recording that stands for a camera was played to its end
     ├── PeerGoneError        5  a process of the live shell talks to nobody
     └── OverloadError        7  a deadline cannot be kept
 """
@@ -25,6 +26,7 @@ __all__ = [
     "ModelFolderError",
     "OverloadError",
     "PeerGoneError",
+    "RecordingEndedError",
     "StorageError",
 ]
 
@@ -82,6 +84,12 @@ class CameraError(EdgeError):
     remedy: ClassVar[str] = (
         "Check the camera's cable, power and its name in machine.toml; `sortloop-edge doctor` lists what is there."
     )
+
+
+class RecordingEndedError(CameraError):
+    """A recording that stands for a camera was played to its end."""
+
+    remedy: ClassVar[str] = "Nothing is wrong; `replay:PATH?loops=0` plays a recording again and again."
 
 
 class OverloadError(EdgeError):
