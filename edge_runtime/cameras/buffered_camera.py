@@ -13,6 +13,7 @@ so that the driver never runs out of them. Knows no driver; `v4l2_camera.py` and
 None
 """
 
+from mmap import mmap
 from typing import Protocol
 
 import msgspec
@@ -39,7 +40,7 @@ class DriverBuffer(msgspec.Struct, frozen=True):
     """
 
     key: int
-    memory: bytes | memoryview
+    memory: bytes | memoryview | mmap
     filled_b: int
     frame_id: int
     stamp_ns: int | None
@@ -77,7 +78,8 @@ class BufferedCamera:
 
     Args:
         driver: started; the camera closes it.
-        clock: gives the time of frames that the driver gives no stamp.
+        clock: gives the time of frames that the driver gives no stamp, or one from the future: the kernel's test device
+            stamps frames with the time at which they were due.
     """
 
     def __init__(self, driver: BufferDriver, clock: Clock) -> None:
@@ -123,6 +125,6 @@ class BufferedCamera:
         return CameraFrame(
             pixels=to_pixels(buffer.memory, self._driver.layout),
             frame_id=self._ids.unwrap(buffer.frame_id),
-            exposed_ns=now_ns if buffer.stamp_ns is None else buffer.stamp_ns,
+            exposed_ns=now_ns if buffer.stamp_ns is None else min(buffer.stamp_ns, now_ns),
             is_complete=not buffer.has_error and buffer.filled_b >= self._driver.layout.size_b,
         )

@@ -256,10 +256,9 @@ def _negotiated(nodes: "NodeMap", settings: GenicamSettings) -> PixelLayout:
         raise CameraError(
             f"no pixel format {', '.join(wanted)}; the camera has {', '.join(nodes.PixelFormat.symbolics)}"
         )
-    nodes.PixelFormat.value = known[0]
-    for node, size in ((nodes.Width, settings.width_px), (nodes.Height, settings.lines)):
-        if size and node.value != size:
-            node.value = size
+    for name, value in (("PixelFormat", known[0]), ("Width", settings.width_px), ("Height", settings.lines)):
+        if value:
+            _set_if_there(nodes, name, value)
     return PixelLayout.padded(_FORMATS[known[0]], nodes.Width.value, nodes.Height.value)
 
 
@@ -276,5 +275,6 @@ def _clock_of(nodes: "NodeMap", clock: Clock) -> DeviceClock | None:
 
 
 def _set_if_there(nodes: "NodeMap", name: str, value: str | int) -> None:
-    if nodes.has_node(name):
+    """Write a node where the camera has it; one that has the value already may not be writable, and need not be."""
+    if nodes.has_node(name) and getattr(nodes, name).value != value:
         getattr(nodes, name).value = value

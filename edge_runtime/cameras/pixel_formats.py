@@ -7,6 +7,7 @@ Grey and BGR stay where they are; the other layouts cost one pass over the frame
 (2, 16, 1)
 """
 
+from mmap import mmap
 from typing import Final, Literal, Self
 
 import cv2
@@ -66,7 +67,7 @@ class PixelLayout(msgspec.Struct, frozen=True):
         return self.line_b * (self.lines - 1) + self.used_b
 
 
-def to_pixels(memory: bytes | memoryview, layout: PixelLayout) -> NDArray[np.uint8]:
+def to_pixels(memory: bytes | memoryview | mmap, layout: PixelLayout) -> NDArray[np.uint8]:
     """Return what lies in a driver's memory as pixels.
 
     Args:

@@ -10,11 +10,13 @@ Traceback (most recent call last):
 edge_runtime.errors.CameraError: /dev/null: ...
 """
 
+import errno
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from mmap import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 
@@ -23,11 +25,19 @@ from edge_runtime.cameras.pixel_formats import PixelFormat, PixelLayout
 from edge_runtime.errors import CameraError, ConfigError
 from firmware_bridge.clock import Clock
 
-if TYPE_CHECKING:
-    from linuxpy.video.device import Device, VideoCapture
-    from linuxpy.video.raw import v4l2_buffer
-
-__all__ = ["FourCc", "V4l2Driver", "V4l2Settings", "open_v4l2_camera"]
+__all__ = [
+    "Capture",
+    "CaptureDevice",
+    "CaptureFormat",
+    "CaptureMemory",
+    "CaptureQueue",
+    "CapturedBuffer",
+    "CapturedTime",
+    "FourCc",
+    "V4l2Driver",
+    "V4l2Settings",
+    "open_v4l2_camera",
+]
 
 FourCc = Literal["BGR3", "RGB3", "YUYV", "RGGB", "GRBG", "GBRG", "BA81", "GREY"]
 
@@ -69,33 +79,113 @@ class V4l2Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp_late_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
 
 
+class CapturedBuffer(Protocol):
+    """What is used of linuxpy's v4l2_buffer."""
+
+    index: int
+    bytesused: int
+    sequence: int
+    flags: int
+    timestamp: "CapturedTime"
+
+
+class CapturedTime(Protocol):
+    """A timeval."""
+
+    secs: int
+    usecs: int
+
+
+class CaptureFormat(Protocol):
+    """What is used of linuxpy's Format."""
+
+    width: int
+    height: int
+    pixel_format: int
+    bytes_per_line: int
+
+
+class CaptureQueue(Protocol):
+    """What is used of linuxpy's BufferQueue."""
+
+    def dequeue(self) -> CapturedBuffer:
+        """Return a filled buffer; BlockingIOError where there is none, OSError where the device is gone."""
+        ...
+
+    def enqueue(self, buff: CapturedBuffer, /) -> object:
+        """Give a buffer back; OSError where the device is gone."""
+        ...
+
+
+class CaptureMemory(Protocol):
+    """What is used of linuxpy's MemoryMap."""
+
+    queue: CaptureQueue
+    buffers: Sequence[mmap]
+
+
+class CaptureDevice(Protocol):
+    """What is used of linuxpy's Device."""
+
+    filename: Path
+
+    def fileno(self) -> int:
+        """Return what can be polled."""
+        ...
+
+    def close(self) -> None:
+        """Close the device's file."""
+        ...
+
+
+class Capture(Protocol):
+    """What is used of linuxpy's VideoCapture; OSError from any of it means that the device refuses or is gone."""
+
+    device: CaptureDevice
+    buffer: CaptureMemory
+
+    def set_format(self, width: int, height: int, pixel_format: str, /) -> object:
+        """Ask for a size and a pixel format; the device takes what is nearest."""
+        ...
+
+    def get_format(self) -> CaptureFormat:
+        """Return what the device has taken."""
+        ...
+
+    def open(self) -> None:
+        """Map and queue the buffers, then start the stream."""
+        ...
+
+    def close(self) -> None:
+        """Stop the stream and unmap the buffers."""
+        ...
+
+
 class V4l2Driver:
-    """A device that streams.
+    """The buffers of a device that streams from now on.
 
     Args:
-        path: device file.
+        capture: of an open device; the driver closes both.
         settings: what to ask it for.
 
     Raises:
-        CameraError: there is no such device, another program uses it, or it gives nothing that can be used.
-        ConfigError: linuxpy is not installed.
+        CameraError: another program uses it, or it gives nothing that can be used.
     """
 
-    def __init__(self, path: Path, settings: V4l2Settings) -> None:
-        self._path = path
+    def __init__(self, capture: Capture, settings: V4l2Settings) -> None:
+        self._capture = capture
+        self._path = capture.device.filename
         self._settings = settings
-        self._device, self._capture = _opened(path)
         try:
-            with _translated(path):
-                self._layout = _negotiated(self._capture, settings)
-                self._capture.open()  # four buffers, mapped and queued; then the stream is on
-                self._memories = [memoryview(memory) for memory in self._capture.buffer.buffers]
+            with _translated(self._path):
+                self._layout = _negotiated(capture, settings)
+                capture.open()
                 self._poll = select.poll()
-                self._poll.register(self._device.fileno(), select.POLLIN)
+                self._poll.register(capture.device.fileno(), select.POLLIN)
         except CameraError:
             self.close()
             raise
-        self._lent: dict[int, v4l2_buffer] = {}
+        self._lent: dict[int, CapturedBuffer] = {}
 
     @property
     def layout(self) -> PixelLayout:
@@ -126,7 +216,7 @@ class V4l2Driver:
         self._lent[raw.index] = raw
         return DriverBuffer(
             key=raw.index,
-            memory=self._memories[raw.index],
+            memory=self._capture.buffer.buffers[raw.index],
             filled_b=raw.bytesused,
             frame_id=raw.sequence,
             stamp_ns=_stamp_ns(raw, self._settings.stamp_late_us),
@@ -151,7 +241,7 @@ class V4l2Driver:
         with suppress(OSError, BufferError):  # gone; or pixels of the last frame are still looked at
             self._capture.close()
         with suppress(OSError):
-            self._device.close()
+            self._capture.device.close()
 
 
 def open_v4l2_camera(path: Path, settings: V4l2Settings, clock: Clock) -> BufferedCamera:
@@ -166,10 +256,6 @@ def open_v4l2_camera(path: Path, settings: V4l2Settings, clock: Clock) -> Buffer
         CameraError: there is no such device, another program uses it, or it gives nothing that can be used.
         ConfigError: linuxpy is not installed.
     """
-    return BufferedCamera(V4l2Driver(path, settings), clock)
-
-
-def _opened(path: Path) -> "tuple[Device, VideoCapture]":
     try:
         from linuxpy.video.device import Device, VideoCapture  # noqa: PLC0415 - only machines with such a camera need it
     except ImportError as error:
@@ -179,12 +265,12 @@ def _opened(path: Path) -> "tuple[Device, VideoCapture]":
         try:
             device.open()
         except OSError:
-            device.close()  # it may have been opened before it was found to be no camera
+            device.close()  # what is no camera is found to be none when it is open
             raise
-    return device, VideoCapture(device, size=_BUFFERS)
+    return BufferedCamera(V4l2Driver(VideoCapture(device, size=_BUFFERS), settings), clock)
 
 
-def _negotiated(capture: "VideoCapture", settings: V4l2Settings) -> PixelLayout:
+def _negotiated(capture: Capture, settings: V4l2Settings) -> PixelLayout:
     """Set the first pixel format that the device takes; return how frames will lie in the buffers.
 
     Raises:
@@ -194,7 +280,12 @@ def _negotiated(capture: "VideoCapture", settings: V4l2Settings) -> PixelLayout:
     path = capture.device.filename
     lines = settings.lines or capture.get_format().height
     for fourcc in _FORMATS if settings.fourcc is None else (settings.fourcc,):
-        capture.set_format(settings.width_px, lines, fourcc)
+        try:
+            capture.set_format(settings.width_px, lines, fourcc)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some drivers say so instead of taking another format
+                raise
+            continue
         given = capture.get_format()
         if given.pixel_format.to_bytes(4, "little").decode("latin-1") != fourcc:
             continue
@@ -210,10 +301,10 @@ def _negotiated(capture: "VideoCapture", settings: V4l2Settings) -> PixelLayout:
     )
 
 
-def _stamp_ns(raw: "v4l2_buffer", late_us: int) -> int | None:
+def _stamp_ns(raw: CapturedBuffer, late_us: int) -> int | None:
     if raw.flags & _STAMP_MASK != _STAMP_MONOTONIC:
         return None
-    stamp_us: int = raw.timestamp.secs * _US_PER_S + raw.timestamp.usecs
+    stamp_us = raw.timestamp.secs * _US_PER_S + raw.timestamp.usecs
     return (stamp_us - late_us) * _NS_PER_US
 
 
@@ -224,7 +315,7 @@ def _translated(path: Path) -> Iterator[None]:
     Raises:
         CameraError: the device is gone or refuses.
     """
-    from linuxpy.video.device import V4L2Error  # noqa: PLC0415 - see _opened
+    from linuxpy.video.device import V4L2Error  # noqa: PLC0415 - see open_v4l2_camera
 
     try:
         yield
