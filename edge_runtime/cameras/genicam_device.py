@@ -109,6 +109,9 @@ def start_device(device_id: str, settings: GenicamSettings, clock: Clock) -> Sta
     Raises:
         CameraError: there is no such device, another program uses it, or it gives nothing that can be used.
         ConfigError: genicam or harvesters is not installed, there is no producer, or several devices have that name.
+
+    Note:
+        A process can open a producer once: each camera needs a process of its own.
     """
     harvester = _searched(settings.producer)
     undo: list[Callable[[], object]] = [harvester.reset]
@@ -232,7 +235,7 @@ def _chosen(harvester: "Harvester", device_id: str) -> "DeviceInfo":
     """
     devices = list(harvester.device_info_list)
     named = [info for info in devices if not device_id or device_id in _names(info)]
-    found = ", ".join(str(info.property_dict["id_"]) for info in devices) or "none"
+    found = ", ".join(str(info.property_dict["id_"]) for info in devices) or "none (a process opens a producer once)"
     if not named:
         raise CameraError(f"no device {device_id}; found: {found}")
     if len(named) > 1:
