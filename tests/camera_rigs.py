@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import cv2
 import numpy as np
 import pytest
-from fake_v4l2 import FakeCapture
+from fake_v4l2 import FakeStream
 
 from edge_runtime.cameras.buffered_camera import BufferedCamera
 from edge_runtime.cameras.camera import CameraFrame, CameraSource
@@ -90,26 +90,26 @@ class V4l2Rig:
     shape = (LINES, WIDTH, 1)
 
     def __init__(self, folder: Path) -> None:
-        self._capture = FakeCapture(WIDTH, LINES)
-        self._captures = [self._capture]
+        self._stream = FakeStream(WIDTH, LINES)
+        self._streams = [self._stream]
 
     def open(self) -> CameraSource:
-        if not self._capture.is_open:
-            self._capture = FakeCapture(WIDTH, LINES)
-            self._captures.append(self._capture)
-        return BufferedCamera(V4l2Driver(self._capture, V4l2Settings(WIDTH)), SystemClock())
+        if not self._stream.is_open:
+            self._stream = FakeStream(WIDTH, LINES)
+            self._streams.append(self._stream)
+        return BufferedCamera(V4l2Driver(self._stream, Path("/dev/video9"), V4l2Settings(WIDTH)), SystemClock())
 
     def feed(self) -> None:
-        self._capture.arrive(np.full(self.shape, 7, np.uint8), stamp_us=SystemClock().monotonic_ns() // 1000)
+        self._stream.arrive(np.full(self.shape, 7, np.uint8), stamp_us=SystemClock().monotonic_ns() // 1000)
 
     def starve(self, camera: CameraSource) -> None: ...
 
     def vanish(self, camera: CameraSource) -> None:
-        self._capture.unplug()
+        self._stream.unplug()
 
     def close(self) -> None:
-        for capture in self._captures:
-            capture.close()
+        for stream in self._streams:
+            stream.stop()
 
 
 class V4l2DeviceRig:

@@ -1,4 +1,4 @@
-"""A V4L2 device in memory, behind the part of linuxpy that the driver uses.
+"""A V4L2 device in memory.
 
 It can be polled for real: its file is a pipe with one byte a filled buffer, whose other end is closed to unplug it.
 """
@@ -6,48 +6,21 @@ It can be polled for real: its file is a pipe with one byte a filled buffer, who
 import errno
 import fcntl
 import os
-from dataclasses import dataclass, field
 from mmap import mmap
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FakeBuffer", "FakeCapture", "FakeTime"]
+from edge_runtime.cameras.v4l2_stream import V4l2Buffer, V4l2Format
+
+__all__ = ["BUFFERS", "MONOTONIC", "FakeStream", "open_descriptors"]
 
 MONOTONIC = 0x2000
 BUFFERS = 4
 
 
-@dataclass
-class FakeTime:
-    secs: int = 0
-    usecs: int = 0
-
-
-@dataclass
-class FakeBuffer:
-    index: int = 0
-    bytesused: int = 0
-    sequence: int = 0
-    flags: int = MONOTONIC
-    timestamp: FakeTime = field(default_factory=FakeTime)
-
-
-@dataclass
-class FakeFormat:
-    width: int
-    height: int
-    pixel_format: int
-    bytes_per_line: int
-
-
-def fourcc(text: str) -> int:
-    return int.from_bytes(text.encode(), "little")
-
-
-class FakeCapture:
-    """Device, queue and memory in one: linuxpy's VideoCapture over its Device.
+class FakeStream:
+    """A device that is filled by hand.
 
     Args:
         width, height: what it gives, whatever is asked for.
@@ -58,40 +31,40 @@ class FakeCapture:
     def __init__(
         self, width: int = 32, height: int = 8, formats: tuple[str, ...] = ("GREY",), *, refuses_formats: bool = False
     ) -> None:
-        self.filename = Path("/dev/video9")
-        self.device = self.buffer = self.queue = self
         self._size = (width, height)
         self._formats = formats
         self._refuses_formats = refuses_formats
         self._format = formats[-1]
-        self.buffers = [mmap(-1, width * height * 4) for _ in range(BUFFERS)]
+        self._memories = [mmap(-1, width * height * 4) for _ in range(BUFFERS)]
         self._read_fd, self._write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         self.free = set(range(BUFFERS))  # what the device may fill
-        self._filled: list[FakeBuffer] = []
+        self._filled: list[V4l2Buffer] = []
         self._sequence = 0
         self.is_streaming = False
         self.is_open = True
         self.lost = 0
 
-    def set_format(self, width: int, height: int, pixel_format: str, /) -> None:
-        if pixel_format in self._formats:
-            self._format = pixel_format
+    def get_format(self) -> V4l2Format:
+        pixel_b = {"GREY": 1, "YUYV": 2, "BGR3": 3, "RGB3": 3}.get(self._format, 1)
+        return V4l2Format(self._format, *self._size, self._size[0] * pixel_b)
+
+    def set_format(self, width: int, height: int, fourcc: str) -> None:
+        if fourcc in self._formats:
+            self._format = fourcc
         elif self._refuses_formats:
             raise OSError(errno.EINVAL, "Invalid argument")
 
-    def get_format(self) -> FakeFormat:
-        pixel_b = {"GREY": 1, "YUYV": 2, "BGR3": 3, "RGB3": 3}.get(self._format, 1)
-        return FakeFormat(*self._size, fourcc(self._format), self._size[0] * pixel_b)
-
-    def open(self) -> None:
+    def start(self) -> None:
         self.is_streaming = True
 
     def fileno(self) -> int:
         return self._read_fd
 
-    def close(self) -> None:
-        """Both of VideoCapture and of Device: the second call finds it closed."""
+    def memory(self, index: int) -> mmap:
+        return self._memories[index]
+
+    def stop(self) -> None:
         self.is_streaming = False
         if self.is_open:
             self.is_open = False
@@ -116,9 +89,8 @@ class FakeCapture:
             index = min(self.free)
             self.free.discard(index)
             data = pixels.tobytes()
-            self.buffers[index][: len(data)] = data
-            stamp = FakeTime(*divmod(stamp_us, 1_000_000))
-            self._filled.append(FakeBuffer(index, len(data) - missing_b, self._sequence - 1, flags, stamp))
+            self._memories[index][: len(data)] = data
+            self._filled.append(V4l2Buffer(index, len(data) - missing_b, self._sequence - 1, flags, stamp_us))
             os.write(self._write_fd, b"+")
 
     def spurious_wake(self) -> None:
@@ -133,17 +105,17 @@ class FakeCapture:
             os.close(self._write_fd)
             self._write_fd = -1
 
-    def dequeue(self) -> FakeBuffer:
+    def dequeue(self) -> V4l2Buffer:
         self._check_plugged()
         os.read(self._read_fd, 1)
         if not self._filled:
             raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         return self._filled.pop(0)
 
-    def enqueue(self, buff: FakeBuffer, /) -> None:
+    def enqueue(self, index: int) -> None:
         self._check_plugged()
-        assert buff.index not in self.free
-        self.free.add(buff.index)
+        assert index not in self.free
+        self.free.add(index)
 
     def _check_plugged(self) -> None:
         if self._write_fd < 0:

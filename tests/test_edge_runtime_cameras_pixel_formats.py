@@ -1,5 +1,6 @@
 """Every layout gives the colours that lie in it, whatever stands between its lines."""
 
+from mmap import mmap
 from typing import Final
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_grey_is_a_view_of_the_memory_with_gaps_left_out(width: int, lines: int,
     whole = memory[: lines * (width + padding_b)].reshape(lines, -1)
     assert np.array_equal(pixels[:, :, 0], whole[:, :width])
     assert np.shares_memory(pixels, memory)
+
+
+@pytest.mark.parametrize("pixel_format", ["mono8", "bgr8"])
+def test_memory_cannot_be_unmapped_under_the_pixels(pixel_format: PixelFormat) -> None:
+    memory = mmap(-1, 4096)
+    pixels = to_pixels(memory, PixelLayout.padded(pixel_format, 16, 3))
+    with pytest.raises(BufferError):
+        memory.close()
+    assert not pixels.any()
+    del pixels
+    memory.close()
 
 
 def test_the_gap_behind_the_last_line_may_be_missing() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_v4l2 import BUFFERS, MONOTONIC, FakeCapture, fourcc, open_descriptors
+from fake_v4l2 import BUFFERS, MONOTONIC, FakeStream, open_descriptors
 
 from edge_runtime.cameras.buffered_camera import BufferedCamera
 from edge_runtime.cameras.camera import CameraFrame
@@ -13,26 +13,27 @@ from edge_runtime.cameras.v4l2_camera import V4l2Driver, V4l2Settings, open_v4l2
 from edge_runtime.errors import CameraError
 from firmware_bridge.clock import ManualClock
 
+PATH = Path("/dev/video9")
 WIDTH, LINES = 32, 8
 GREY = np.arange(WIDTH * LINES, dtype=np.uint8).reshape(LINES, WIDTH, 1)
 ERROR = 0x40
 
 
 @pytest.fixture
-def captures() -> Iterator[list[FakeCapture]]:
-    made: list[FakeCapture] = []
+def streams() -> Iterator[list[FakeStream]]:
+    made: list[FakeStream] = []
     yield made
-    for capture in made:
-        capture.close()
+    for stream in made:
+        stream.stop()
 
 
 def opened(
-    captures: list[FakeCapture], capture: FakeCapture | None = None, settings: V4l2Settings | None = None
-) -> tuple[FakeCapture, BufferedCamera, ManualClock]:
-    capture, clock = capture or FakeCapture(WIDTH, LINES), ManualClock()
-    captures.append(capture)
+    streams: list[FakeStream], stream: FakeStream | None = None, settings: V4l2Settings | None = None
+) -> tuple[FakeStream, BufferedCamera, ManualClock]:
+    stream, clock = stream or FakeStream(WIDTH, LINES), ManualClock()
+    streams.append(stream)
     clock.advance_ns(10**12)
-    return capture, BufferedCamera(V4l2Driver(capture, settings or V4l2Settings(WIDTH)), clock), clock
+    return stream, BufferedCamera(V4l2Driver(stream, PATH, settings or V4l2Settings(WIDTH)), clock), clock
 
 
 def taken(camera: BufferedCamera) -> CameraFrame:
@@ -41,35 +42,35 @@ def taken(camera: BufferedCamera) -> CameraFrame:
     return frame
 
 
-def test_counter_stamp_and_pixels_are_the_devices(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures)
-    capture.skip_sequence(41)
-    capture.arrive(GREY, stamp_us=7_000_123)
+def test_counter_stamp_and_pixels_are_the_devices(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.skip_sequence(41)
+    stream.arrive(GREY, stamp_us=7_000_123)
     frame = taken(camera)
     assert (frame.frame_id, frame.exposed_ns, frame.is_complete) == (41, 7_000_123_000, True)
     assert np.array_equal(frame.pixels, GREY)
 
 
-def test_a_counter_of_32_bits_goes_on(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures)
-    capture.skip_sequence(2**32 - 1)
-    capture.arrive(GREY)
+def test_a_counter_of_32_bits_goes_on(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.skip_sequence(2**32 - 1)
+    stream.arrive(GREY)
     first = taken(camera).frame_id
-    capture.skip_sequence(0)
-    capture.arrive(GREY)
+    stream.skip_sequence(0)
+    stream.arrive(GREY)
     assert (first, taken(camera).frame_id) == (2**32 - 1, 2**32)
 
 
-def test_stamps_are_put_back_by_what_they_are_late(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures, settings=V4l2Settings(WIDTH, stamp_late_us=300))
-    capture.arrive(GREY, stamp_us=1_000_000)
+def test_stamps_are_put_back_by_what_they_are_late(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams, settings=V4l2Settings(WIDTH, stamp_late_us=300))
+    stream.arrive(GREY, stamp_us=1_000_000)
     assert taken(camera).exposed_ns == 999_700_000
 
 
 @pytest.mark.parametrize("flags", [0x0, 0x4000, 0x8000])
-def test_stamps_of_another_clock_are_not_taken(captures: list[FakeCapture], flags: int) -> None:
-    capture, camera, clock = opened(captures)
-    capture.arrive(GREY, stamp_us=1, flags=flags)
+def test_stamps_of_another_clock_are_not_taken(streams: list[FakeStream], flags: int) -> None:
+    stream, camera, clock = opened(streams)
+    stream.arrive(GREY, stamp_us=1, flags=flags)
     assert taken(camera).exposed_ns == clock.monotonic_ns()
 
 
@@ -77,48 +78,48 @@ def test_stamps_of_another_clock_are_not_taken(captures: list[FakeCapture], flag
     ("flags", "missing_b", "is_complete"), [(MONOTONIC, 0, True), (MONOTONIC | ERROR, 0, False), (MONOTONIC, 1, False)]
 )
 def test_a_frame_with_an_error_or_missing_bytes_is_incomplete(
-    captures: list[FakeCapture], flags: int, missing_b: int, is_complete: bool
+    streams: list[FakeStream], flags: int, missing_b: int, is_complete: bool
 ) -> None:
-    capture, camera, _ = opened(captures)
-    capture.arrive(GREY, flags=flags, missing_b=missing_b)
+    stream, camera, _ = opened(streams)
+    stream.arrive(GREY, flags=flags, missing_b=missing_b)
     assert taken(camera).is_complete == is_complete
 
 
-def test_incomplete_frames_use_no_buffers_up(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures)
+def test_incomplete_frames_use_no_buffers_up(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
     for _ in range(20):
-        capture.arrive(GREY, flags=MONOTONIC | ERROR)
+        stream.arrive(GREY, flags=MONOTONIC | ERROR)
         taken(camera)
     assert camera.take(0.0) is None
-    assert (capture.free, capture.lost) == (set(range(BUFFERS)), 0)
+    assert (stream.free, stream.lost) == (set(range(BUFFERS)), 0)
 
 
-def test_frames_that_nobody_took_show_as_a_gap(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures)
-    capture.arrive(GREY, count=10)
+def test_frames_that_nobody_took_show_as_a_gap(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.arrive(GREY, count=10)
     ids = [taken(camera).frame_id for _ in range(BUFFERS)]
-    capture.arrive(GREY)
+    stream.arrive(GREY)
     assert [*ids, taken(camera).frame_id] == [0, 1, 2, 3, 10]
 
 
-def test_a_wake_without_a_frame_is_no_frame(captures: list[FakeCapture]) -> None:
-    capture, camera, _ = opened(captures)
-    capture.spurious_wake()
+def test_a_wake_without_a_frame_is_no_frame(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.spurious_wake()
     assert camera.take(0.0) is None
-    capture.arrive(GREY)
+    stream.arrive(GREY)
     assert taken(camera).frame_id == 0
 
 
 @pytest.mark.parametrize("frames", [0, 1])
-def test_an_unplugged_device_is_gone(captures: list[FakeCapture], frames: int) -> None:
-    capture, camera, _ = opened(captures)
-    capture.arrive(GREY, count=frames)
+def test_an_unplugged_device_is_gone(streams: list[FakeStream], frames: int) -> None:
+    stream, camera, _ = opened(streams)
+    stream.arrive(GREY, count=frames)
     for _ in range(frames):
         taken(camera)
-    capture.unplug()
+    stream.unplug()
     with pytest.raises(CameraError, match="/dev/video9"):
         camera.take(5.0)
-    assert (capture.is_streaming, capture.is_open) == (False, False)
+    assert (stream.is_streaming, stream.is_open) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +133,17 @@ def test_an_unplugged_device_is_gone(captures: list[FakeCapture], frames: int) -
 )
 @pytest.mark.parametrize("refuses_formats", [False, True])
 def test_the_best_format_is_taken(
-    captures: list[FakeCapture], formats: tuple[str, ...], taken_format: str, bands: int, *, refuses_formats: bool
+    streams: list[FakeStream], formats: tuple[str, ...], taken_format: str, bands: int, *, refuses_formats: bool
 ) -> None:
-    capture, camera, _ = opened(captures, FakeCapture(WIDTH, LINES, formats, refuses_formats=refuses_formats))
-    assert capture.get_format().pixel_format == fourcc(taken_format)
-    capture.arrive(np.zeros((LINES, WIDTH, capture.get_format().bytes_per_line // WIDTH), np.uint8))
+    stream, camera, _ = opened(streams, FakeStream(WIDTH, LINES, formats, refuses_formats=refuses_formats))
+    assert stream.get_format().fourcc == taken_format
+    stream.arrive(np.zeros((LINES, WIDTH, stream.get_format().line_b // WIDTH), np.uint8))
     assert taken(camera).pixels.shape == (LINES, WIDTH, bands)
 
 
-def test_a_format_that_is_asked_for_is_taken(captures: list[FakeCapture]) -> None:
-    capture, _, _ = opened(captures, FakeCapture(WIDTH, LINES, ("BGR3", "GREY")), V4l2Settings(WIDTH, fourcc="GREY"))
-    assert capture.get_format().pixel_format == fourcc("GREY")
+def test_a_format_that_is_asked_for_is_taken(streams: list[FakeStream]) -> None:
+    stream, _, _ = opened(streams, FakeStream(WIDTH, LINES, ("BGR3", "GREY")), V4l2Settings(WIDTH, fourcc="GREY"))
+    assert stream.get_format().fourcc == "GREY"
 
 
 @pytest.mark.parametrize(
@@ -155,13 +156,13 @@ def test_a_format_that_is_asked_for_is_taken(captures: list[FakeCapture]) -> Non
     ],
 )
 def test_a_device_that_gives_nothing_of_use_is_refused_and_closed(
-    captures: list[FakeCapture], formats: tuple[str, ...], settings: V4l2Settings, message: str
+    streams: list[FakeStream], formats: tuple[str, ...], settings: V4l2Settings, message: str
 ) -> None:
-    capture = FakeCapture(WIDTH, LINES, formats)
-    captures.append(capture)
+    stream = FakeStream(WIDTH, LINES, formats)
+    streams.append(stream)
     with pytest.raises(CameraError, match=message):
-        V4l2Driver(capture, settings)
-    assert not capture.is_open
+        V4l2Driver(stream, PATH, settings)
+    assert not stream.is_open
 
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/nothing", "."])

@@ -84,7 +84,8 @@ def to_pixels(memory: bytes | memoryview | mmap, layout: PixelLayout) -> NDArray
         raise CameraError(f"{len(memory)} bytes of memory hold no {layout}: the camera's driver contradicts itself")
     shape = (layout.lines, layout.width_px, layout.used_b // layout.width_px)
     strides = (layout.line_b, shape[2], 1)
-    raw: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory, strides=strides)  # (H, W, bytes of a pixel)
+    held = np.frombuffer(memory, np.uint8)  # np.ndarray alone would let a mapping be unmapped under the pixels
+    raw: NDArray[np.uint8] = np.ndarray(shape, np.uint8, held, strides=strides)  # (H, W, bytes of a pixel)
     conversion = _CONVERSIONS.get(layout.format)
     if conversion is None:
         return raw

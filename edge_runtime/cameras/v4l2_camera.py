@@ -1,4 +1,4 @@
-"""A V4L2 camera: /dev/video0, by way of linuxpy.
+"""A V4L2 camera: /dev/video0, by way of linuxpy (`v4l2_stream.py`).
 
 Counter, stamp and error flag are the kernel's own. Pixel formats, in the order of preference: BGR3, RGB3, YUYV, 8-bit
 Bayer, GREY. A camera that gives only compressed pictures is refused: their artefacts would be sorted.
@@ -12,32 +12,20 @@ edge_runtime.errors.CameraError: /dev/null: ...
 
 import errno
 import select
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from mmap import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from edge_runtime.cameras.buffered_camera import BufferedCamera, DriverBuffer
 from edge_runtime.cameras.pixel_formats import PixelFormat, PixelLayout
-from edge_runtime.errors import CameraError, ConfigError
+from edge_runtime.cameras.v4l2_stream import V4l2Stream, open_v4l2_stream
+from edge_runtime.errors import CameraError
 from firmware_bridge.clock import Clock
 
-__all__ = [
-    "Capture",
-    "CaptureDevice",
-    "CaptureFormat",
-    "CaptureMemory",
-    "CaptureQueue",
-    "CapturedBuffer",
-    "CapturedTime",
-    "FourCc",
-    "V4l2Driver",
-    "V4l2Settings",
-    "open_v4l2_camera",
-]
+__all__ = ["FourCc", "V4l2Driver", "V4l2Settings", "open_v4l2_camera"]
 
 FourCc = Literal["BGR3", "RGB3", "YUYV", "RGGB", "GRBG", "GBRG", "BA81", "GREY"]
 
@@ -52,9 +40,7 @@ _FORMATS: Final[dict[FourCc, PixelFormat]] = {
     "BA81": "bayer_bggr8",
     "GREY": "mono8",
 }
-_BUFFERS: Final = 4
 _NS_PER_US: Final = 1000
-_US_PER_S: Final = 1_000_000
 # linux/videodev2.h
 _FLAG_ERROR: Final = 0x40
 _STAMP_MASK: Final = 0xE000
@@ -79,113 +65,31 @@ class V4l2Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stamp_late_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
 
 
-class CapturedBuffer(Protocol):
-    """What is used of linuxpy's v4l2_buffer."""
-
-    index: int
-    bytesused: int
-    sequence: int
-    flags: int
-    timestamp: "CapturedTime"
-
-
-class CapturedTime(Protocol):
-    """A timeval."""
-
-    secs: int
-    usecs: int
-
-
-class CaptureFormat(Protocol):
-    """What is used of linuxpy's Format."""
-
-    width: int
-    height: int
-    pixel_format: int
-    bytes_per_line: int
-
-
-class CaptureQueue(Protocol):
-    """What is used of linuxpy's BufferQueue."""
-
-    def dequeue(self) -> CapturedBuffer:
-        """Return a filled buffer; BlockingIOError where there is none, OSError where the device is gone."""
-        ...
-
-    def enqueue(self, buff: CapturedBuffer, /) -> object:
-        """Give a buffer back; OSError where the device is gone."""
-        ...
-
-
-class CaptureMemory(Protocol):
-    """What is used of linuxpy's MemoryMap."""
-
-    queue: CaptureQueue
-    buffers: Sequence[mmap]
-
-
-class CaptureDevice(Protocol):
-    """What is used of linuxpy's Device."""
-
-    filename: Path
-
-    def fileno(self) -> int:
-        """Return what can be polled."""
-        ...
-
-    def close(self) -> None:
-        """Close the device's file."""
-        ...
-
-
-class Capture(Protocol):
-    """What is used of linuxpy's VideoCapture; OSError from any of it means that the device refuses or is gone."""
-
-    device: CaptureDevice
-    buffer: CaptureMemory
-
-    def set_format(self, width: int, height: int, pixel_format: str, /) -> object:
-        """Ask for a size and a pixel format; the device takes what is nearest."""
-        ...
-
-    def get_format(self) -> CaptureFormat:
-        """Return what the device has taken."""
-        ...
-
-    def open(self) -> None:
-        """Map and queue the buffers, then start the stream."""
-        ...
-
-    def close(self) -> None:
-        """Stop the stream and unmap the buffers."""
-        ...
-
-
 class V4l2Driver:
-    """The buffers of a device that streams from now on.
+    """The buffers of a device, which streams from now on.
 
     Args:
-        capture: of an open device; the driver closes both.
+        stream: of an open device; the driver stops it.
+        path: device file, for messages.
         settings: what to ask it for.
 
     Raises:
         CameraError: another program uses it, or it gives nothing that can be used.
     """
 
-    def __init__(self, capture: Capture, settings: V4l2Settings) -> None:
-        self._capture = capture
-        self._path = capture.device.filename
+    def __init__(self, stream: V4l2Stream, path: Path, settings: V4l2Settings) -> None:
+        self._stream = stream
+        self._path = path
         self._settings = settings
+        self._poll = select.poll()
         try:
-            with _translated(self._path):
-                self._layout = _negotiated(capture, settings)
-                capture.open()
-                self._poll = select.poll()
-                self._poll.register(capture.device.fileno(), select.POLLIN)
+            with _translated(path):
+                self._layout = _negotiated(stream, path, settings)
+                stream.start()
+                self._poll.register(stream.fileno(), select.POLLIN)
         except CameraError:
             self.close()
             raise
-        self._lent: dict[int, CapturedBuffer] = {}
 
     @property
     def layout(self) -> PixelLayout:
@@ -210,17 +114,17 @@ class V4l2Driver:
             if not events:
                 return None
             try:
-                raw = self._capture.buffer.queue.dequeue()
+                buffer = self._stream.dequeue()
             except BlockingIOError:
                 return None
-        self._lent[raw.index] = raw
+        is_monotonic = buffer.flags & _STAMP_MASK == _STAMP_MONOTONIC
         return DriverBuffer(
-            key=raw.index,
-            memory=self._capture.buffer.buffers[raw.index],
-            filled_b=raw.bytesused,
-            frame_id=raw.sequence,
-            stamp_ns=_stamp_ns(raw, self._settings.stamp_late_us),
-            has_error=bool(raw.flags & _FLAG_ERROR),
+            key=buffer.key,
+            memory=self._stream.memory(buffer.key),
+            filled_b=buffer.filled_b,
+            frame_id=buffer.sequence,
+            stamp_ns=(buffer.stamp_us - self._settings.stamp_late_us) * _NS_PER_US if is_monotonic else None,
+            has_error=bool(buffer.flags & _FLAG_ERROR),
         )
 
     def requeue(self, key: int) -> None:
@@ -230,18 +134,11 @@ class V4l2Driver:
             CameraError: the device is gone.
         """
         with _translated(self._path):
-            self._capture.buffer.queue.enqueue(self._lent.pop(key))
+            self._stream.enqueue(key)
 
     def close(self) -> None:
-        """Stop the stream and close the device, also one that is gone.
-
-        Note:
-            Memory that pixels still point into is unmapped when they are let go of.
-        """
-        with suppress(OSError, BufferError):  # gone; or pixels of the last frame are still looked at
-            self._capture.close()
-        with suppress(OSError):
-            self._capture.device.close()
+        """Stop the stream and close the device, also one that is gone."""
+        self._stream.stop()
 
 
 def open_v4l2_camera(path: Path, settings: V4l2Settings, clock: Clock) -> BufferedCamera:
@@ -256,68 +153,49 @@ def open_v4l2_camera(path: Path, settings: V4l2Settings, clock: Clock) -> Buffer
         CameraError: there is no such device, another program uses it, or it gives nothing that can be used.
         ConfigError: linuxpy is not installed.
     """
-    try:
-        from linuxpy.video.device import Device, VideoCapture  # noqa: PLC0415 - only machines with such a camera need it
-    except ImportError as error:
-        raise ConfigError("linuxpy is not installed: pip install linuxpy") from error
-    device = Device(path)
     with _translated(path):
-        try:
-            device.open()
-        except OSError:
-            device.close()  # what is no camera is found to be none when it is open
-            raise
-    return BufferedCamera(V4l2Driver(VideoCapture(device, size=_BUFFERS), settings), clock)
+        stream = open_v4l2_stream(path)
+    return BufferedCamera(V4l2Driver(stream, path, settings), clock)
 
 
-def _negotiated(capture: Capture, settings: V4l2Settings) -> PixelLayout:
+def _negotiated(stream: V4l2Stream, path: Path, settings: V4l2Settings) -> PixelLayout:
     """Set the first pixel format that the device takes; return how frames will lie in the buffers.
 
     Raises:
         CameraError: it takes none, or gives lines of another width.
         OSError: the device refuses.
     """
-    path = capture.device.filename
-    lines = settings.lines or capture.get_format().height
+    lines = settings.lines or stream.get_format().height
     for fourcc in _FORMATS if settings.fourcc is None else (settings.fourcc,):
         try:
-            capture.set_format(settings.width_px, lines, fourcc)
+            stream.set_format(settings.width_px, lines, fourcc)
         except OSError as error:
             if error.errno != errno.EINVAL:  # some drivers say so instead of taking another format
                 raise
             continue
-        given = capture.get_format()
-        if given.pixel_format.to_bytes(4, "little").decode("latin-1") != fourcc:
+        given = stream.get_format()
+        if given.fourcc != fourcc:
             continue
         if given.width != settings.width_px or (settings.lines and given.height != settings.lines):
             raise CameraError(
                 f"{path} gives {given.width} x {given.height} px, not {settings.width_px} x {lines}: "
                 "set the camera's width_px, or lines, to what it has"
             )
-        return PixelLayout(_FORMATS[fourcc], given.width, given.height, given.bytes_per_line)
+        return PixelLayout(_FORMATS[fourcc], given.width, given.height, given.line_b)
     raise CameraError(
         f"{path} has no pixel format {settings.fourcc or ', '.join(_FORMATS)}: "
         "`v4l2-ctl --list-formats-ext` shows those it has"
     )
 
 
-def _stamp_ns(raw: CapturedBuffer, late_us: int) -> int | None:
-    if raw.flags & _STAMP_MASK != _STAMP_MONOTONIC:
-        return None
-    stamp_us = raw.timestamp.secs * _US_PER_S + raw.timestamp.usecs
-    return (stamp_us - late_us) * _NS_PER_US
-
-
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn the errors of the kernel and of linuxpy into ours.
+    """Turn the kernel's errors into ours.
 
     Raises:
         CameraError: the device is gone or refuses.
     """
-    from linuxpy.video.device import V4L2Error  # noqa: PLC0415 - see open_v4l2_camera
-
     try:
         yield
-    except (OSError, V4L2Error) as error:
-        raise CameraError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CameraError(f"{path}: {error.strerror or error}") from error
