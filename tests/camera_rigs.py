@@ -134,6 +134,8 @@ class V4l2DeviceRig:
         if self._is_unplugged:
             (VIVID / "bind").write_text("vivid.0")
             self._is_unplugged = False
+            for _ in range(100):  # its file takes a moment
+                SystemClock().sleep_s(0.0 if Path(self._path).exists() else 0.05)
         self._opened.append(open_camera(f"v4l2:{self._path}", self._camera, SystemClock()))
         return self._opened[-1]
 

@@ -12,6 +12,7 @@ OSError: [Errno 25] Inappropriate ioctl for device
 """
 
 from contextlib import suppress
+from functools import partial
 from mmap import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -38,7 +39,7 @@ class V4l2Format(NamedTuple):
 
 
 class V4l2Buffer(NamedTuple):
-    """A filled buffer: its number among the buffers, bytes that arrived, the kernel's counter of 32 bits, V4L2_BUF_FLAG_*, its stamp."""
+    """A filled buffer: its number, bytes that arrived, the kernel's counter of 32 bits, V4L2_BUF_FLAG_*, its stamp."""
 
     key: int
     filled_b: int
@@ -150,10 +151,18 @@ class LinuxpyStream:
         """Let the device go, also one that is gone.
 
         Note:
-            linuxpy's own close would unmap the memory under the feet of who still reads the last frame's pixels.
+            A mapping keeps the device busy though its file is closed, so the kernel is told to forget the buffers. What
+            pixels still point into stays mapped until they are let go of.
         """
-        with suppress(OSError):
-            self._capture.stream_off()
+        from linuxpy.video.device import Memory  # noqa: PLC0415 - see open_v4l2_stream
+
+        mappings: list[mmap] = [] if self._capture.buffer is None else self._capture.buffer.buffers or []
+        for step in (self._capture.stream_off, partial(self._capture.free_buffers, Memory.MMAP)):
+            with suppress(OSError):
+                step()
+        for mapping in mappings:
+            with suppress(BufferError):
+                mapping.close()
         with suppress(OSError):
             self._capture.device.close()
 
