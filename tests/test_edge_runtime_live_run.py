@@ -176,3 +176,36 @@ def test_a_source_that_is_no_camera_ends_the_run_with_its_own_message(tmp_path: 
         live.run(lambda: False)
     del live
     assert len(open_files()) <= len(before)
+
+
+def children() -> set[str]:
+    """Return the processes that this thread has started."""
+    return set(Path("/proc/thread-self/children").read_text(encoding="ascii").split())
+
+
+def test_whatever_ends_a_run_no_process_is_left_behind(tmp_path: Path, tiny_model_folder: Path) -> None:
+    write_machine(tmp_path / "machine.toml", tmp_path, tiny_model_folder)
+    before, open_before = children(), len(open_files())
+    live = LiveRun(RunWish(tmp_path / "machine.toml"), SystemClock())
+    looks: list[set[str]] = []
+
+    def interrupt() -> bool:
+        looks.append(children() - before)
+        if len(looks) > 2:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        live.run(interrupt)
+    assert [len(look) for look in looks] == [0, 3, 3]
+    assert children() == before
+    del live
+    assert len(open_files()) <= open_before
+
+
+def test_pulses_that_would_all_be_late_are_refused_before_the_run(tmp_path: Path, tiny_model_folder: Path) -> None:
+    write_machine(tmp_path / "machine.toml", tmp_path, tiny_model_folder)
+    text = (tmp_path / "machine.toml").read_text(encoding="utf-8")
+    (tmp_path / "machine.toml").write_text(text.replace("send_ahead_ms = 200.0", "send_ahead_ms = 1.5"))
+    with pytest.raises(ConfigError, match="would make every pulse late"):
+        LiveRun(RunWish(tmp_path / "machine.toml"), SystemClock())

@@ -46,7 +46,7 @@ __all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
 _LOOK_S: Final = 0.001
 _SILENCE_NS: Final = 50_000_000
 _FULL: Final = 1000
-_LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 3 s
+_LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 4 s
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
 _log = structlog.get_logger(__name__)
 

@@ -57,6 +57,7 @@ class Running:
         self.number = number
         self.control = control
         self.is_ready = False
+        self.is_gone = False  # its end of the control socket is closed
         self.started_ns = 0
         self._process = process
 
@@ -97,20 +98,28 @@ def start_process(role: Role, number: int, *, machine: str, vitals_fd: int) -> R
         number: of the process.
         machine: machine file.
         vitals_fd: to be inherited.
+
+    Raises:
+        OSError: the system starts no more processes.
     """
     ours, theirs = packet_pair()
     child = ChildPlan(number, role.row, theirs.fileno(), vitals_fd, machine, role.realtime)
     command = [sys.executable, "-m", "edge_runtime.live", role.role, _text(role.plan(child))]
     fds: Sequence[int] = (theirs.fileno(), vitals_fd, *role.fds)
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        command,
-        pass_fds=fds,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-        env=_settings(),
-    )
-    theirs.close()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            command,
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            env=_settings(),
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
     return Running(role, number, process, ours)
 
 

@@ -38,6 +38,7 @@ COMMAND_SOCKET: Final = "commands.sock"
 _FULL: Final = 1000
 _ARM_AGAIN_NS: Final = 3 * NS_PER_S
 _MOST_ARM_TRIES: Final = 10
+_LOOKS_MS: Final = 2.0  # the bridge looks every millisecond
 _log = structlog.get_logger(__name__)
 
 
@@ -118,13 +119,15 @@ class LiveRun:
                 self._begin_when_ready()
                 self._models.look()
                 self._commands.answer(self._reply)
+            self._commands.close()
+            self._supervisor.stop()
+            report = self.report()
+            failed = self._supervisor.failed
         finally:
             self._commands.close()
             self._models.close()
-            self._supervisor.stop()
-        report = self.report()
-        failed = self._supervisor.failed
-        self._shared.close()
+            self._supervisor.stop()  # whatever ended the run: no process is left behind
+            self._shared.close()
         if failed is not None:
             raise ConfigError(f"a process of the run cannot work:\n{failed.text}")
         return report
@@ -235,3 +238,9 @@ def _check_sources(wish: RunWish, machine: Machine) -> None:
         raise ConfigError(f'{wish.machine}: camera {silent[0]} has no source; connect it: source = "v4l2:/dev/video0"')
     if not machine.port:
         raise ConfigError(f'{wish.machine}: no port of the controller; name it: port = "/dev/ejector"')
+    least_ms = machine.min_lead_ms + _LOOKS_MS
+    if machine.live.send_ahead_ms < least_ms:
+        raise ConfigError(
+            f"{wish.machine}: live.send_ahead_ms {machine.live.send_ahead_ms} would make every pulse late: "
+            f"min_lead_ms {machine.min_lead_ms} wants {least_ms} at least"
+        )

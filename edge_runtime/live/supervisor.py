@@ -33,7 +33,7 @@ __all__ = ["Supervisor", "SupervisorSettings"]
 
 _LOOK_S: Final = 0.02
 _START_S: Final = 30.0  # a process that is not ready by then hangs, and one that waits for a disk or a client
-_STOP_S: Final = 3.0
+_STOP_S: Final = 4.0  # the bridge needs up to 2.6 s
 _SOURCE: Final = "capture"
 _VITAL: Final = ("capture", "vision", "bridge")
 _log = structlog.get_logger(__name__)
@@ -200,17 +200,15 @@ class Supervisor:
         )
 
     def _wait(self) -> None:
-        controls = [place.running.control for place in self._places if place.running is not None]
-        ready = wait_for(controls, _LOOK_S)
-        if ready and all(control in ready for control in controls):
-            self._clock.sleep_s(_LOOK_S / 10)  # ends that are closed are always ready
+        processes = [place.running for place in self._places if place.running is not None]
+        wait_for([running.control for running in processes if not running.is_gone], _LOOK_S)
 
     def _look_at(self, place: _Place) -> None:
         running = place.running
         if running is None:
             return
-        self._hear(place, running)
         how = running.ended()
+        self._hear(place, running)  # after the question whether it has ended: then these are its last words
         if how is None and self._hangs(running):
             how = "no progress"
             running.kill()
@@ -238,7 +236,7 @@ class Supervisor:
                         self._mind.wish = Wish(is_armed=False, feeder_permille=0)
                         self._mind.trouble = detail
         except PeerGoneError:
-            pass  # it has ended, which the system tells too
+            running.is_gone = True  # it ends, which the system tells too; its socket would wake us again and again
 
     def _hangs(self, running: Running) -> bool:
         row = self._shared.vitals.row(running.role.row).read()
