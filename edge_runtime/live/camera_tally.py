@@ -35,6 +35,17 @@ class CameraTally:
         self._counts = memory.array(0, np.dtype(np.uint64), (len(_NAMES),))
         self._before = self._counts.copy()  # what processes before this one counted
 
+    def resume(self, kept: int) -> None:
+        """Count the frame that a killed process kept and could not write down any more.
+
+        Args:
+            kept: frames that entered the ring so far.
+        """
+        before = WatchCounts(*self._before.tolist())
+        forgotten = kept - before.kept
+        self.write(WatchCounts(shown=forgotten, kept=forgotten))
+        self._before = self._counts.copy()
+
     def write(self, counts: WatchCounts) -> None:
         """Write what this process has counted since it began."""
         self._counts[:] = self._before + np.array([getattr(counts, name) for name in _NAMES], np.uint64)

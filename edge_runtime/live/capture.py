@@ -78,6 +78,7 @@ class _Capture:
         self._camera = machine.cameras[plan.camera]
         self._ring = FrameRing(SharedMemory.attach(plan.ring_fd))
         self._tally = CameraTally(SharedMemory.attach(plan.tally_fd))
+        self._tally.resume(self._ring.published)
         self._channels = [Packets.attach(fd) for fd in plan.frames_fds]
         self._channel = plan.channel
         self._watch = FrameWatch(_watch_settings(machine, self._camera, self._ring.shape.bands), self._axis())
