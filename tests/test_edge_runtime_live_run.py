@@ -1,5 +1,6 @@
 """A whole run against a virtual machine in real time: cameras, controller, valves, all processes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -148,6 +149,38 @@ def test_without_armed_a_run_only_looks_and_ends_on_ctrl_c(place: Path, tiny_mod
     assert counts.ends.keys() <= {"unsorted"}
     assert (outcome.pulses, {change.permille for change in outcome.feeder} - {0}) == (0, set())
     assert not report.wants_armed
+
+
+@pytest.mark.long
+def test_the_books_add_up_when_each_process_is_killed_twice(place: Path, tiny_model_folder: Path) -> None:
+    victims = ["vision-0", "capture-top", "bridge"] * 2
+    killed: dict[int, int] = {}  # pid -> frames when it was killed
+
+    def kill_when_all_work(counts: CameraCounts) -> bool:
+        processes = {process.name: process for process in live.report().processes}
+        if counts.objects < 5 or any(one.state != "working" or one.pid in killed for one in processes.values()):
+            return False
+        if not victims:
+            return counts.frames_in > max(killed.values()) + 20
+        pid = processes[victims.pop()].pid
+        killed[pid] = counts.frames_in
+        os.kill(pid, signal.SIGKILL)
+        return False
+
+    with world(place, tiny_model_folder, "--pieces", "600", "--rate", "40") as process:
+        live = LiveRun(RunWish(place / "machine.toml", is_armed=True), SystemClock())
+        report = live.run(until(live, kill_when_all_work))
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+    outcome = msgspec.json.decode((place / "world" / OUTCOME_FILE).read_bytes(), type=WorldReport)
+
+    counts = counts_of(report)
+    assert adds_up(report)
+    assert (counts.open_frames, counts.open_objects) == (0, 0)
+    assert victims == []
+    assert [process.ended for process in report.processes] == [2, 2, 2]
+    assert outcome.fired_twice == 0
+    assert counts.missing.keys() <= {"late", "overrun", "worker_lost", "bridge_lost"}
 
 
 @pytest.mark.parametrize(

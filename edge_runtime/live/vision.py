@@ -28,7 +28,7 @@ from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.norm_classifier import NormClassifier
 from edge_runtime.schedule import line_time_us
 from edge_runtime.setup import Setup, open_sorters
-from firmware_bridge.clock import Clock
+from firmware_bridge.clock import NS_PER_S, Clock
 
 __all__ = ["VisionPlan", "run_vision"]
 
@@ -98,6 +98,7 @@ class _View:
         )
         self._sorter, self._norm_sorter = RingSorter(setup.sorter, self.ring), RingSorter(by_norm, self.ring)
         self._line_ns = line_time_us(setup.machine, setup.sorter.camera) * 1000
+        self.flight_ns = setup.sorter.camera.to_valves_mm / setup.machine.belt_mm_s * NS_PER_S
 
     def sorter(self, level: Level) -> RingSorter:
         """Return what sorts at a level: the model, or the norm table."""
@@ -139,6 +140,9 @@ class _Worker:
             self._tell(FrameMissed(self._number, ready.camera, ready.number, "overrun"))
             return True
         age_ns = view.age_ns(frame, self._child.clock)
+        if age_ns > view.flight_ns:  # its objects have passed: work on it would only make those behind it late too
+            self._tell(FrameMissed(self._number, ready.camera, ready.number, "late"))
+            return
         self._tell(FrameClaimed(self._number, ready.camera, ready.number, age_ns))
         self._sort(ready.camera, frame, is_last=ready.is_last)
         self._child.beat()
