@@ -242,8 +242,8 @@ def test_the_books_add_up_after_each_step_and_nothing_stays_open(steps: list[Ste
         seen = decided_now
     player.finish()
 
-    for counts, own, published in zip(player.check(), player.books, player.published, strict=True):
-        assert (counts.open_frames, counts.open_objects, own.folded) == (0, 0, published)
+    for last, own, published in zip(player.check(), player.books, player.published, strict=True):
+        assert (last.open_frames, last.open_objects, own.folded) == (0, 0, published)
     assert (player.firing.open_frames, player.firing.unstamped) == (0, ())
 
 

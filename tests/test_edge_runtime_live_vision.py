@@ -44,13 +44,14 @@ class Bench:
         self.shared = SharedState.create(machine, bands=3, rows=1, channels=1)
         ring_fd = self.shared.cameras[0].ring.memory.fd
         frames_fd, news_fd = self.shared.frames[0].receiver.fileno(), self.shared.news.sender.fileno()
+        record_fd, records_fd = self.shared.record_rings[0].memory.fd, self.shared.records.sender.fileno()
         role = Role(
             "vision-0",
             "vision",
             0,
             RealtimeSettings(is_memory_locked=False),
-            lambda child: VisionPlan(child, str(model), (ring_fd,), frames_fd, news_fd),
-            (ring_fd, frames_fd, news_fd),
+            lambda child: VisionPlan(child, str(model), (ring_fd,), frames_fd, news_fd, 0, record_fd, records_fd),
+            (ring_fd, frames_fd, news_fd, record_fd, records_fd),
         )
         self.running = start_process(role, 7, machine=str(path), vitals_fd=self.shared.vitals.memory.fd)
         assert wait_for([self.running.control], LIMIT_S)

@@ -5,8 +5,9 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_runtime.live.ladder import Level
 from edge_runtime.live.shared_memory import SharedMemory
-from edge_runtime.live.vitals import Level, ProcessState, RowValues, Vitals
+from edge_runtime.live.vitals import ProcessState, RowValues, Vitals
 
 ROWS = 3
 STATES: tuple[ProcessState, ...] = get_args(ProcessState)

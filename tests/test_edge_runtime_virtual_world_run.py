@@ -128,6 +128,6 @@ def test_cameras_of_different_pixels_are_refused_before_anything_is_drawn(desk: 
     (desk / "other.toml").write_text(to_toml(machine), encoding="utf-8")
     wish = WorldWish(desk / "model", desk / "other.toml", tmp_path / "world", WorldSettings())
 
-    with pytest.raises(ConfigError, match="camera side is line, 512 x 128 px of 0.2 mm"):
+    with pytest.raises(ConfigError, match=r"camera side is line, 512 x 128 px of 0\.2 mm"):
         run_world(wish, SystemClock(), CpuClock())
     assert not (tmp_path / "world").exists()

@@ -142,7 +142,7 @@ class _Worker:
         age_ns = view.age_ns(frame, self._child.clock)
         if age_ns > view.flight_ns:  # its objects have passed: work on it would only make those behind it late too
             self._tell(FrameMissed(self._number, ready.camera, ready.number, "late"))
-            return
+            return True
         self._tell(FrameClaimed(self._number, ready.camera, ready.number, age_ns))
         self._sort(ready.camera, frame, is_last=ready.is_last)
         self._child.beat()
