@@ -17,8 +17,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from edge_runtime.candidates import is_close, is_far
 from edge_runtime.decisions import KIND_NAMES, Decisions
 from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.label_trust import ModelBelief, lot_trust, verdict_trust
+from edge_runtime.near_duplicate import Glance, RecentCrops
 from edge_runtime.norm import norm_q16
 from edge_runtime.residual import (
     CONFIRMING_SOURCES,
@@ -31,12 +34,16 @@ from edge_runtime.residual import (
     make_record,
 )
 from edge_runtime.spool import Spool
+from edge_runtime.spool_recovery import Stream
 from edge_runtime.truth import audit_objects, norm_statistics
 from firmware_bridge.clock import Clock
 
 __all__ = ["Aftermath", "Recorder", "RecorderCounts", "judge"]
 
 _UNTOLD: Final = Truth(source="T8")
+_LOW_MARGIN: Final = Truth(source="T7", who="margin")
+_FAR_NORM: Final = Truth(source="T7", who="norm")
+_FIRST_CANDIDATES: Final = 10
 _log = structlog.get_logger(__name__)
 
 
@@ -68,7 +75,8 @@ class RecorderCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         seen: objects shown.
         taken: records handed to the spool, by failure.
         passed_over: objects not recorded, by reason: right, no_truth, unnamed (a truth without a label), oversize,
-            cluster and cut_off (they have no class), quota (enough of this class and lot), repeated (already in the
+            cluster and cut_off (they have no class), quota (enough of this source, class and lot), rate (enough
+            candidates for so few objects), near_duplicate (shows what was just recorded), repeated (already in the
             spool), storage (the spool refused).
     """
 
@@ -102,6 +110,16 @@ def judge(truth: Truth, predicted_class: str, acknowledged: Acknowledged, *, is_
     return "not_deflected" if is_astray else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """N objects and what is worked out about all of them at once: norms (N,) int64, trust (N,) in their labels."""
+
+    decisions: Decisions
+    aftermath: Aftermath
+    norms_q16: NDArray[np.int64]
+    trusts: NDArray[np.float64]
+
+
 class Recorder:
     """Records one lot on one machine. One thread, the spool's."""
 
@@ -112,6 +130,11 @@ class Recorder:
         self._seen = 0
         self._taken: Counter[str] = Counter()
         self._passed_over: Counter[str] = Counter()
+        self._verdicts: Counter[str] = Counter()  # classes that the inspection named
+        self._doubtful = 0  # T7 recorded
+        self._recent = RecentCrops()
+        counts = np.array(origin.sample_counts or (1,) * len(origin.class_names), np.float64)
+        self._belief = ModelBelief(counts, origin.policy.novel_share)
 
     def record_mistakes(
         self, decisions: Decisions, truths: Sequence[Truth | None], aftermath: Aftermath | None = None
@@ -133,25 +156,24 @@ class Recorder:
 
         Note:
             An object of the audit slice is held out: it becomes an audit record, with its label if it has one, and
-            never a class mistake.
+            never a class mistake. A mistake whose label is less sure than the policy asks for becomes a candidate, and
+            so do some of the objects of which nothing is known but that the model is in doubt.
         """
         self._check_labels(truths)
-        aftermath = aftermath or Aftermath.unknown(decisions)
         norms_q16 = norm_q16(decisions.norm_numerators, decisions.norm_denominators)  # (N,)
         self._count_norms(decisions, truths, norms_q16)
+        trusts = self._trusts(decisions, truths)
+        shown = _Shown(decisions, aftermath or Aftermath.unknown(decisions), norms_q16, trusts)
         failed: StorageError | None = None
-        for row, truth in enumerate(self._with_audit(decisions, truths)):
+        for row, truth in enumerate(self._with_doubts(shown, self._with_audit(decisions, truths))):
             self._seen += 1
-            failure, reason = self._judge_row(decisions, row, truth, aftermath)
+            failure, reason = self._judge_row(shown, row, truth)
             if failure is None or truth is None:
                 self._passed_over[reason] += 1
             elif failed:
                 self._passed_over["storage"] += 1
             else:
-                header = self._header(decisions, row, int(norms_q16[row]), aftermath)
-                rate = self._origin.policy.audit_rate if failure == "audit" else 0.0
-                header = msgspec.structs.replace(header, truth=truth, failure=failure, audit_rate=rate)
-                failed = self._try_append(header, decisions.pixels[row], decisions.masks[row])
+                failed = self._try_append(self._header(shown, row, truth, failure), shown, row)
         if failed:
             raise failed
         return self.commit()
@@ -199,29 +221,75 @@ class Recorder:
             for truth, audit in zip(truths, is_audit.tolist(), strict=True)
         ]
 
-    def _judge_row(
-        self, decisions: Decisions, row: int, truth: Truth | None, aftermath: Aftermath
-    ) -> tuple[Failure | None, str]:
+    def _trusts(self, decisions: Decisions, truths: Sequence[Truth | None]) -> NDArray[np.float64]:
+        """Return, (N,), how probably each object's label is right; 1 where nothing speaks against its source."""
+        names = self._origin.class_names
+        trusts = np.ones(len(decisions))
+        rows: dict[tuple[str, str, float], list[int]] = {}
+        for row, truth in enumerate(truths):
+            if truth is not None and truth.label and truth.source in {"T0", "T2"}:
+                key = (truth.source, *((truth.label, truth.strength) if truth.source == "T0" else ("", 0.0)))
+                rows.setdefault(key, []).append(row)
+        for (source, label, purity), own in rows.items():
+            scores = decisions.scores[own]
+            if source == "T0":
+                trusts[own] = lot_trust(self._belief, scores, names.index(label), purity)
+            else:
+                told = [truth for truth in (truths[row] for row in own) if truth is not None]
+                self._verdicts.update(truth.label for truth in told)
+                label_ids = np.array([names.index(truth.label) for truth in told], np.int64)
+                strengths = np.array([truth.strength for truth in told], np.float64)
+                shares = np.array([self._verdicts[name] + 1.0 for name in names])  # none is impossible
+                trusts[own] = verdict_trust(self._belief, scores, label_ids, strengths, shares)
+        return trusts
+
+    def _with_doubts(self, shown: _Shown, truths: Sequence[Truth | None]) -> list[Truth | None]:
+        """Return the truths, those of doubtful objects of which nothing is known turned into T7."""
+        decisions, origin = shown.decisions, self._origin
+        is_low = is_close(decisions.scores, origin.policy.candidate_margin)
+        sigmas = origin.policy.candidate_sigmas
+        is_odd = is_far(decisions.class_ids, shown.norms_q16, origin.class_names, origin.class_norms, sigmas=sigmas)
+        return [
+            truth or (_LOW_MARGIN if low else _FAR_NORM if odd else None)
+            for truth, low, odd in zip(truths, is_low.tolist(), is_odd.tolist(), strict=True)
+        ]
+
+    def _judge_row(self, shown: _Shown, row: int, truth: Truth | None) -> tuple[Failure | None, str]:
         """Return what went wrong, or None with the reason to pass the object over."""
-        class_id = int(decisions.class_ids[row])
+        class_id = int(shown.decisions.class_ids[row])
         if class_id in KIND_NAMES:
             return None, KIND_NAMES[class_id]
         if truth is None:
             return None, "no_truth"
         if truth.source in CONFIRMING_SOURCES and not truth.label:
             return None, "unnamed"
+        aftermath = shown.aftermath
         predicted = self._origin.class_names[class_id]
         failure = judge(truth, predicted, aftermath.acknowledged[row], is_astray=bool(aftermath.is_astray[row]))
-        if failure == "misclassified" and self._is_full(truth.label):
-            return None, "quota"
-        return failure, "right"
+        if failure == "misclassified" and shown.trusts[row] < self._origin.policy.min_trust:
+            failure = "candidate"
+        obstacle = self._obstacle(shown, row, truth, failure)
+        return (None, obstacle) if obstacle else (failure, "right")
 
-    def _is_full(self, label: str) -> bool:
-        return self._spool.count_kept(self._origin.lot, label) >= self._origin.policy.max_per_class
+    def _obstacle(self, shown: _Shown, row: int, truth: Truth, failure: Failure | None) -> str:
+        """Return why there is enough of this, "" where there is not: random samples and faults are never too many."""
+        if failure not in {"misclassified", "candidate"}:
+            return ""
+        policy, label = self._origin.policy, truth.label or self._predicted(shown, row)
+        if truth.source == "T7" and self._doubtful >= _allowed(policy.candidate_share, self._seen):
+            return "rate"
+        stream: Stream = "confirmed" if failure == "misclassified" else "candidate"
+        most = policy.max_per_class if failure == "misclassified" else policy.max_candidates
+        if self._spool.count_kept(stream, self._origin.lot, label=label, source=truth.source) >= most:
+            return "quota"
+        return "near_duplicate" if self._recent.has_near(_glance(shown, row)) else ""
 
-    def _header(self, decisions: Decisions, row: int, norm: int, aftermath: Aftermath) -> ResidualHeader:
-        """Return the header of one object, its truth still untold."""
-        origin = self._origin
+    def _predicted(self, shown: _Shown, row: int) -> str:
+        return self._origin.class_names[int(shown.decisions.class_ids[row])]
+
+    def _header(self, shown: _Shown, row: int, truth: Truth, failure: Failure) -> ResidualHeader:
+        """Return the header of one object."""
+        decisions, origin = shown.decisions, self._origin
         return ResidualHeader(
             machine=origin.machine,
             lot=origin.lot,
@@ -229,33 +297,48 @@ class Recorder:
             line=int(decisions.lines[row]),
             column=int(decisions.columns[row]),
             utc=self._clock.utc_now().isoformat(timespec="milliseconds"),
-            encoder=int(aftermath.encoders[row]),
+            encoder=int(shown.aftermath.encoders[row]),
             side_px=int(decisions.pixels.shape[1]),
             channels=int(decisions.pixels.shape[3]),
-            predicted_class=origin.class_names[int(decisions.class_ids[row])],
+            predicted_class=self._predicted(shown, row),
             scores=tuple(decisions.scores[row].tolist()),
             action="eject" if decisions.is_eject[row] else "accept",
-            acknowledged=aftermath.acknowledged[row],
-            norm_q16=norm,
+            acknowledged=shown.aftermath.acknowledged[row],
+            norm_q16=int(shown.norms_q16[row]),
             norm_numerator=int(decisions.norm_numerators[row]),
             norm_denominator=int(decisions.norm_denominators[row]),
             model_id=origin.model_id,
             recipe_digest=origin.recipe_digest,
-            truth=_UNTOLD,
-            failure="audit",
+            truth=truth,
+            failure=failure,
+            audit_rate=origin.policy.audit_rate if failure == "audit" else 0.0,
         )
 
-    def _try_append(
-        self, header: ResidualHeader, pixels: NDArray[np.uint8], mask: NDArray[np.bool_]
-    ) -> StorageError | None:
+    def _try_append(self, header: ResidualHeader, shown: _Shown, row: int) -> StorageError | None:
         """Hand a record to the spool and count what became of it."""
+        record = make_record(header, shown.decisions.pixels[row], shown.decisions.masks[row])
         try:
-            if self._spool.append(make_record(header, pixels, mask)):
-                self._taken[header.failure] += 1
-            else:
-                self._passed_over["repeated"] += 1
+            is_new = self._spool.append(record)
         except StorageError as error:
             self._passed_over["storage"] += 1
             _log.warning("residual.drop", reason="storage", error=str(error))
             return error
+        if is_new:
+            self._taken[header.failure] += 1
+            self._doubtful += header.truth.source == "T7"
+            if header.failure in {"misclassified", "candidate"}:
+                self._recent.add(_glance(shown, row))
+        else:
+            self._passed_over["repeated"] += 1
         return None
+
+
+def _allowed(share: float, seen: int) -> float:
+    """Return how many T7 candidates so many objects may give: a few at once at the start."""
+    return share * seen + (_FIRST_CANDIDATES if share > 0 else 0)
+
+
+def _glance(shown: _Shown, row: int) -> Glance:
+    decisions = shown.decisions
+    place = (int(decisions.lines[row]), int(decisions.columns[row]))
+    return Glance.of(decisions.pixels[row], decisions.masks[row], place=place, norm_q16=int(shown.norms_q16[row]))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.crop import pack_crop
 from edge_runtime.errors import StorageError
-from edge_runtime.norm import Q16_ONE, norm_q16
+from edge_runtime.norm import Q16_ONE, ClassNorms, norm_q16
 from edge_runtime.schemas import ResidualPolicy
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Truth",
     "TruthSource",
     "check_record",
+    "counted_class",
     "decode_record",
     "encode_record",
     "is_training_sample",
@@ -60,7 +61,8 @@ class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         source: T0 teach lot, T1 tracer, T2 downstream inspection, T3 review by a person, T5 views disagree, T6 shadow
             model disagrees, T7 low margin or far norm, T8 audit slice.
         label: class name; "" while nobody has named it (T5-T8).
-        strength: how sure the source is, 0..1: purity of the teach lot, agreement of the reviewers.
+        strength: how sure the source is, 0..1: purity of the teach lot, agreement of the reviewers, probability that a
+            verdict belongs to this piece and is right.
         who: person or device.
     """
 
@@ -136,7 +138,9 @@ class Origin(msgspec.Struct, frozen=True):
         machine, lot: names; a new lot is a new recorder.
         model_id, recipe_digest: sha256 of what decides.
         class_names: in the order of the scores.
-        policy: audit rate and quota, from the recipe.
+        policy: what is recorded, from the recipe.
+        sample_counts: samples of each class on which the scores were calibrated, from the card; empty for equal ones.
+        class_norms: norm sums of the training samples by class, from the card; without them no norm is far.
     """
 
     machine: str
@@ -145,6 +149,8 @@ class Origin(msgspec.Struct, frozen=True):
     recipe_digest: str
     class_names: tuple[str, ...]
     policy: ResidualPolicy = ResidualPolicy()
+    sample_counts: tuple[int, ...] = ()
+    class_norms: dict[str, ClassNorms] = {}
 
 
 def residual_id(header: ResidualHeader, crop: bytes) -> str:
@@ -225,6 +231,11 @@ def decode_record(data: bytes | memoryview) -> ResidualRecord:
         return msgspec.msgpack.decode(data, type=ResidualRecord)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StorageError(f"{len(data)} bytes are no residual record: {error}") from error
+
+
+def counted_class(header: ResidualHeader) -> str:
+    """Return the class that a record's quota is counted by: the true one, the decided one while nobody named it."""
+    return header.truth.label or header.predicted_class
 
 
 def is_training_sample(header: ResidualHeader) -> bool:

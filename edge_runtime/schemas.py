@@ -92,11 +92,29 @@ class ResidualPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         audit_rate: probability 0..1 that an object joins the audit slice, whatever its scores.
-        max_per_class: most confirmed residuals kept of one true class and lot.
+        max_per_class: most confirmed residuals kept of one truth source, true class and lot.
+        max_candidates: most candidates kept of one truth source, class and lot.
+        candidate_share: most candidates by score or norm (T7), as a share 0..1 of the objects seen.
+        candidate_margin: an object whose two best scores lie closer together is a candidate; 0 for none.
+        candidate_sigmas: so is an object whose norm lies so many standard deviations from the mean of the class that it
+            was given; 0 for none.
+        min_match: verdicts that belong to their object less probably than this teach nothing, 0..1.
+        min_trust: a mistake whose label is right less probably than this, 0..1, becomes a candidate: a person looks at
+            it before it teaches. 0 confirms them all.
+        inspection_reliability: share 0..1 of the inspection's sure verdicts that name the right class.
+        novel_share: share 0..1 of pieces that look as the model never saw its classes, so that its scores say nothing.
     """
 
     audit_rate: Ratio = 0.01
     max_per_class: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    max_candidates: Annotated[int, msgspec.Meta(ge=0)] = 500
+    candidate_share: Ratio = 0.01
+    candidate_margin: Ratio = 0.1
+    candidate_sigmas: NotNegative = 4.0
+    min_match: Ratio = 0.99
+    min_trust: Ratio = 0.98
+    inspection_reliability: Ratio = 1.0
+    novel_share: Ratio = 0.02
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"classes": "class"}):

@@ -239,4 +239,15 @@ def origin_of(setup: Setup, lot: str) -> Origin:
 def recipe_origin(folder: ModelFolder, recipe: Recipe, machine: str, lot: str) -> Origin:
     """Return what all records of a lot have in common that this model and recipe decide about on this machine."""
     digest = sha256_hex(msgspec.json.encode(recipe, order="sorted"))
-    return Origin(machine, lot, folder.card.model_id, digest, recipe.class_names, recipe.residual)
+    card = folder.card
+    counts = [card.metrics[name].samples if name in card.metrics else 0 for name in card.classes]
+    return Origin(
+        machine=machine,
+        lot=lot,
+        model_id=card.model_id,
+        recipe_digest=digest,
+        class_names=recipe.class_names,
+        policy=recipe.residual,
+        sample_counts=tuple(counts) if all(counts) else (),
+        class_norms=card.class_norms,
+    )

@@ -21,8 +21,8 @@ from typing import Final, Self
 import msgspec
 
 from edge_runtime.errors import ConfigError, StorageError
-from edge_runtime.residual import ResidualRecord, encode_record
-from edge_runtime.spool_recovery import SpoolHealth, stream_of
+from edge_runtime.residual import ResidualRecord, TruthSource, counted_class, encode_record
+from edge_runtime.spool_recovery import SpoolHealth, Stream, stream_of
 from edge_runtime.spool_segment import SEGMENT_MAGIC, FrameKind, encode_frame
 from edge_runtime.spool_store import SpoolStore
 from edge_runtime.truth import NormStatistics
@@ -45,7 +45,7 @@ class SpoolCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stored: records ever accepted.
         present: of these, waiting for the trainer.
         delivered: of these, handed over.
-        evicted: of these, lost to the trainer, by reason: quota_<stream> or damaged.
+        evicted: of these, lost to the trainer, by reason: quota_<stream>, damaged, or purged by a person.
         pending: in memory, not yet accepted.
         repeated: appends refused since opening because the record was already here.
         used_b: bytes of all segments; never more than quota_b.
@@ -205,7 +205,23 @@ class Spool:
             StorageError: an id is no id, or the index or folder cannot be written.
         """
         count = self._store.index.mark_delivered(ids)
-        self._store.retire(dict.fromkeys(self._store.index.delivered_segments(), "delivered"))
+        self._store.retire(dict.fromkeys(self._store.index.finished_segments(), "delivered"))
+        return count
+
+    def purge(self, ids: Iterable[str]) -> int:
+        """Give up records that are not wanted, such as those of a lot whose class was stated wrongly.
+
+        Args:
+            ids: of records that are present; call `commit` before, those still pending are passed over.
+
+        Returns:
+            How many were present. They are counted as evicted, reason `purged`; the bytes go with their segment.
+
+        Raises:
+            StorageError: an id is no id, or the index or folder cannot be written.
+        """
+        count = self._store.index.mark_purged(ids)
+        self._store.retire(dict.fromkeys(self._store.index.finished_segments(), "delivered"))
         return count
 
     def norm_statistics(self) -> NormStatistics:
@@ -219,15 +235,22 @@ class Spool:
             sums = sums.plus(state.norms)
         return sums
 
-    def count_kept(self, lot: str, label: str) -> int:
-        """Return how many class mistakes of a lot and true class lie here, pending ones included.
+    def count_kept(self, stream: Stream, lot: str, *, label: str, source: TruthSource) -> int:
+        """Return how many records of a stream, lot, class and source lie here, pending ones included.
+
+        Args:
+            stream: "confirmed" for class mistakes, "candidate" for those that wait for a person.
+            lot: name of the lot.
+            label: true class, or the decided one of records that nobody has named.
+            source: of the truth.
 
         Raises:
             StorageError: the index cannot be read.
         """
-        headers = [record.header for record, _ in self._pending.values() if stream_of(record.header) == "confirmed"]
-        waiting = sum(header.lot == lot and header.truth.label == label for header in headers)
-        return waiting + self._store.index.count_kept("confirmed", lot, label)
+        wanted = (stream, lot, label, source)
+        headers = [record.header for record, _ in self._pending.values()]
+        found = [(stream_of(one), one.lot, counted_class(one), one.truth.source) for one in headers]
+        return found.count(wanted) + self._store.index.count_kept(stream, lot, label=label, source=source)
 
     def counts(self) -> SpoolCounts:
         """Return the books.
@@ -237,11 +260,14 @@ class Spool:
         """
         index = self._store.index
         totals = index.totals()
+        evicted = totals.evicted
+        if purged := index.count("purged"):
+            evicted = dict(sorted((evicted | {"purged": evicted.get("purged", 0) + purged}).items()))
         return SpoolCounts(
             stored=index.stored(),
-            present=index.count(is_delivered=False),
-            delivered=totals.delivered + index.count(is_delivered=True),
-            evicted=totals.evicted,
+            present=index.count("present"),
+            delivered=totals.delivered + index.count("delivered"),
+            evicted=evicted,
             pending=len(self._pending),
             repeated=self._repeated,
             used_b=self._store.used_b,

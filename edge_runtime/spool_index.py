@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,20 +18,23 @@ from edge_runtime.truth import NormStatistics
 
 __all__ = ["Place", "SegmentState", "SpoolIndex", "Totals"]
 
-_SCHEMA_VERSION: Final = 1
+_SCHEMA_VERSION: Final = 2
 # Ids are random: each of a group's 25 touches a page of its own. Bytes written for each byte stored, records of 12.7 kB
 # (3.3 kB), 25 a group: pages of 4096 B 1.58 (3.89), 1024 B 1.32 (2.45), 512 B 1.25 (2.06).
 _PAGE_B: Final = 512
 _CHECKPOINT_PAGES: Final = 8000
 _SCHEMA: Final = """
 CREATE TABLE records (id BLOB PRIMARY KEY, segment INTEGER NOT NULL, offset_b INTEGER NOT NULL,
-  length_b INTEGER NOT NULL, lot TEXT NOT NULL, label TEXT NOT NULL, delivered INTEGER NOT NULL) WITHOUT ROWID;
+  length_b INTEGER NOT NULL, lot TEXT NOT NULL, label TEXT NOT NULL, delivered INTEGER NOT NULL,
+  source TEXT NOT NULL DEFAULT '') WITHOUT ROWID;
 CREATE INDEX by_place ON records (segment, offset_b);
 CREATE INDEX by_lot ON records (lot, label);
 CREATE TABLE segments (number INTEGER PRIMARY KEY, stream TEXT NOT NULL, indexed_b INTEGER NOT NULL,
   norms BLOB NOT NULL);
 CREATE TABLE state (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
+_PRESENT, _DELIVERED, _PURGED = 0, 1, 2  # values of `delivered`
+_STATES: Final = {"present": _PRESENT, "delivered": _DELIVERED, "purged": _PURGED}
 
 
 class Totals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +73,8 @@ class Place:
         id: of the record, hexadecimal.
         segment: number of the segment.
         offset_b, length_b: of its frame.
-        lot, label: for quotas.
+        lot, label, source: for quotas: the lot, the class it counts for and the truth's source; the source is "" for
+            records of builds that did not note it.
     """
 
     id: str
@@ -79,6 +83,7 @@ class Place:
     length_b: int
     lot: str = ""
     label: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +121,11 @@ class SpoolIndex:
             return None
         connection = _connect(path)
         try:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            version = _upgraded(connection)
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
             index = SpoolIndex(path, connection)
             index.segments()
-            if index.stored() != index.totals().gone + index.count(is_delivered=False) + index.count(is_delivered=True):
+            if index.stored() != index.totals().gone + index.count():
                 verdict = None  # a total changed behind our back
             if int(index._get("is_complete")) == 0:
                 verdict = None  # its building was cut short
@@ -184,10 +189,10 @@ class SpoolIndex:
             return [SegmentState(n, s, b, msgspec.json.decode(norms, type=NormStatistics)) for n, s, b, norms in rows]
 
     def places(self) -> list[Place]:
-        """Return where each record lies that was not delivered, in the order in which they were stored."""
+        """Return where each record lies that is present, in the order in which they were stored."""
         with self._translated():
             rows = self._connection.execute(
-                "SELECT hex(id), segment, offset_b, length_b, lot, label FROM records WHERE delivered = 0 "
+                "SELECT hex(id), segment, offset_b, length_b, lot, label, source FROM records WHERE delivered = 0 "
                 "ORDER BY segment, offset_b"
             )
             return [Place(str(row[0]).lower(), *row[1:]) for row in rows]
@@ -195,25 +200,28 @@ class SpoolIndex:
     def find(self, record_id: str) -> Place | None:
         """Return where a record lies, delivered or not; None when it is not there."""
         with self._translated():
-            query = "SELECT segment, offset_b, length_b, lot, label FROM records WHERE id = ?"
+            query = "SELECT segment, offset_b, length_b, lot, label, source FROM records WHERE id = ?"
             row = self._connection.execute(query, (_key(record_id),)).fetchone()
             return None if row is None else Place(record_id, *row)
 
-    def count(self, *, is_delivered: bool) -> int:
-        """Return the number of records that lie in segments and were (or were not) delivered."""
-        return self._number("SELECT count(*) FROM records WHERE delivered = ?", (int(is_delivered),))
+    def count(self, state: Literal["any", "present", "delivered", "purged"] = "any") -> int:
+        """Return the number of records that lie in segments and are in this state."""
+        if state == "any":
+            return self._number("SELECT count(*) FROM records", ())
+        return self._number("SELECT count(*) FROM records WHERE delivered = ?", (_STATES[state],))
 
-    def count_kept(self, stream: str, lot: str, label: str) -> int:
-        """Return the number of records of this stream, lot and label that lie in segments."""
+    def count_kept(self, stream: str, lot: str, *, label: str, source: str) -> int:
+        """Return the number of records of this kind that lie in segments and were not purged."""
         query = (
-            "SELECT count(*) FROM records JOIN segments ON number = segment WHERE stream = ? AND lot = ? AND label = ?"
+            "SELECT count(*) FROM records JOIN segments ON number = segment "
+            "WHERE stream = ? AND lot = ? AND label = ? AND source = ? AND delivered < ?"
         )
-        return self._number(query, (stream, lot, label))
+        return self._number(query, (stream, lot, label, source, _PURGED))
 
-    def delivered_segments(self) -> list[int]:
-        """Return the segments all of whose records were delivered, at least one."""
+    def finished_segments(self) -> list[int]:
+        """Return the segments all of whose records were delivered or purged, at least one."""
         with self._translated():
-            rows = self._connection.execute("SELECT segment FROM records GROUP BY segment HAVING min(delivered) = 1")
+            rows = self._connection.execute("SELECT segment FROM records GROUP BY segment HAVING min(delivered) > 0")
             return [int(row[0]) for row in rows]
 
     def add(self, states: Iterable[SegmentState], places: Iterable[Place], norms_sequence: int) -> None:
@@ -245,43 +253,47 @@ class SpoolIndex:
             cursor.execute("DELETE FROM records WHERE segment = ?", (state.number,))
             inserted = self._insert(cursor, places)
             found = {bytes.fromhex(place.id) for place in places}
-            delivered = [(key,) for key in found if known.get(key)]
-            cursor.executemany("UPDATE records SET delivered = 1 WHERE id = ?", delivered)
+            finished = [(flag, key) for key, flag in known.items() if flag and key in found]
+            cursor.executemany("UPDATE records SET delivered = ? WHERE id = ?", finished)
             self._set_state(cursor, state)
-            lost = sum(not flag for key, flag in known.items() if key not in found)
-            handed_over = sum(flag for key, flag in known.items() if key not in found)
+            gone = [flag for key, flag in known.items() if key not in found]
+            lost = gone.count(_PRESENT)
             new = inserted - len(found & known.keys())
             self._put(
                 cursor,
-                totals=self._left(delivered=handed_over, evicted={"damaged": lost}),
+                totals=self._left(
+                    delivered=gone.count(_DELIVERED), evicted={"damaged": lost, "purged": gone.count(_PURGED)}
+                ),
                 stored=int(self._get("stored")) + new,
             )
         return lost
 
     def mark_delivered(self, ids: Iterable[str]) -> int:
         """Note that records were handed over and return how many of them were present and not noted before."""
-        with self._transaction() as cursor:
-            cursor.executemany(
-                "UPDATE records SET delivered = 1 WHERE id = ? AND delivered = 0",
-                [(_key(record_id),) for record_id in ids],
-            )
-            return max(0, cursor.rowcount)  # -1 after no row at all
+        return self._mark(_DELIVERED, ids)
+
+    def mark_purged(self, ids: Iterable[str]) -> int:
+        """Note that records are not wanted any more and return how many of them were present."""
+        return self._mark(_PURGED, ids)
 
     def retire(self, reasons: Mapping[int, str]) -> Totals:
         """Forget whole segments and return the new totals.
 
         Args:
-            reasons: why, by segment number; delivered records of it count as delivered, the others as evicted.
+            reasons: why, by segment number; delivered records of it count as delivered, purged ones as evicted for that
+                reason, the others as evicted for this one.
         """
         with self._transaction() as cursor:
             states = {state.number: state for state in self.segments()}
             delivered, evicted, norms = 0, dict[str, int](), NormStatistics()
             for number, reason in reasons.items():
-                row = cursor.execute(
-                    "SELECT count(*), coalesce(sum(delivered), 0) FROM records WHERE segment = ?", (number,)
-                ).fetchone()
-                delivered += row[1]
-                evicted[reason] = evicted.get(reason, 0) + row[0] - row[1]
+                rows = cursor.execute(
+                    "SELECT delivered, count(*) FROM records WHERE segment = ? GROUP BY delivered", (number,)
+                ).fetchall()
+                counts = {int(flag): int(count) for flag, count in rows}
+                delivered += counts.get(_DELIVERED, 0)
+                for why, flag in ((reason, _PRESENT), ("purged", _PURGED)):
+                    evicted[why] = evicted.get(why, 0) + counts.get(flag, 0)
                 norms = norms.plus(states[number].norms)
                 cursor.execute("DELETE FROM records WHERE segment = ?", (number,))
                 cursor.execute("DELETE FROM segments WHERE number = ?", (number,))
@@ -309,9 +321,15 @@ class SpoolIndex:
         )
 
     def _insert(self, cursor: sqlite3.Cursor, places: Iterable[Place]) -> int:
-        rows = [(bytes.fromhex(p.id), p.segment, p.offset_b, p.length_b, p.lot, p.label) for p in places]
-        cursor.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?, ?, 0)", rows)
+        rows = [(bytes.fromhex(p.id), p.segment, p.offset_b, p.length_b, p.lot, p.label, p.source) for p in places]
+        cursor.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?, ?, 0, ?)", rows)
         return max(0, cursor.rowcount)  # -1 after no row at all
+
+    def _mark(self, value: int, ids: Iterable[str]) -> int:
+        with self._transaction() as cursor:
+            rows = [(value, _key(record_id)) for record_id in ids]
+            cursor.executemany("UPDATE records SET delivered = ? WHERE id = ? AND delivered = 0", rows)
+            return max(0, cursor.rowcount)  # -1 after no row at all
 
     def _set_state(self, cursor: sqlite3.Cursor, state: SegmentState) -> None:
         row = (state.number, state.stream, state.indexed_b, msgspec.json.encode(state.norms))
@@ -347,6 +365,18 @@ class SpoolIndex:
             yield
         except (sqlite3.Error, msgspec.MsgspecError) as error:
             raise StorageError(f"spool index {self._path}: {error}") from error
+
+
+def _upgraded(connection: sqlite3.Connection) -> int:
+    """Return the file's schema version, once the column that version 1 lacks is there."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version != 1:
+        return version
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ALTER TABLE records ADD COLUMN source TEXT NOT NULL DEFAULT ''")
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    return _SCHEMA_VERSION
 
 
 def _key(record_id: str) -> bytes:

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from edge_runtime.errors import StorageError
-from edge_runtime.residual import Failure, ResidualHeader, decode_record
+from edge_runtime.residual import Failure, ResidualHeader, ResidualRecord, counted_class, decode_record
 from edge_runtime.spool_index import Place, SegmentState, SpoolIndex, Totals
 from edge_runtime.spool_segment import FrameKind, Scan, scan_frames
 from edge_runtime.storage import fsync_folder, read_bytes, sha256_hex, write_atomic
@@ -32,6 +32,7 @@ __all__ = [
     "SpoolHealth",
     "Stream",
     "list_segments",
+    "place_of",
     "read_again",
     "recover",
     "save_totals",
@@ -99,6 +100,12 @@ class SpoolHealth:
 def stream_of(header: ResidualHeader) -> Stream:
     """Return which segments a record goes to; records of one stream are evicted together."""
     return _STREAM_OF[header.failure]
+
+
+def place_of(record: ResidualRecord, segment: int, offset_b: int, length_b: int) -> Place:
+    """Return where a record lies, with what its quota is counted by."""
+    header = record.header
+    return Place(record.id, segment, offset_b, length_b, header.lot, counted_class(header), header.truth.source)
 
 
 def segment_path(folder: Path, number: int, stream: str) -> Path:
@@ -250,9 +257,7 @@ def _contents(file: SegmentFile, scan: Scan, sequence: int) -> tuple[list[Place]
         try:
             if frame.kind is FrameKind.RECORD:
                 record = decode_record(frame.payload)
-                header = record.header
-                place = (record.id, file.number, frame.offset_b, frame.length_b, header.lot, header.truth.label)
-                places.append(Place(*place))
+                places.append(place_of(record, file.number, frame.offset_b, frame.length_b))
             elif frame.kind is FrameKind.NORMS:
                 entry = msgspec.json.decode(frame.payload, type=NormsEntry)
                 if entry.sequence > sequence:

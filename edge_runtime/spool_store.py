@@ -5,7 +5,7 @@ It knows folders, streams and bytes; not when a group is due, nor what a record 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from edge_runtime.spool_recovery import (
     SegmentFile,
     Stream,
     list_segments,
+    place_of,
     read_again,
     recover,
     save_totals,
@@ -154,10 +155,7 @@ class SpoolStore:
             known = self._states.get(number)
             norms = known.norms.plus(batch.norms) if known else batch.norms
             states.append(SegmentState(number, stream, self._sizes_b[number], norms))
-            places += [
-                Place(place.id, number, start_b + place.offset_b, place.length_b, place.lot, place.label)
-                for place in batch.places
-            ]
+            places += [replace(place, segment=number, offset_b=start_b + place.offset_b) for place in batch.places]
         self.index.add(states, places, sequence)
         return states
 
@@ -254,7 +252,7 @@ def _batches(group: Iterable[tuple[ResidualRecord, bytes]], entry: NormsEntry) -
     for record, frame in group:
         header = record.header
         batch = batches.setdefault(stream_of(header), _Batch())
-        batch.places.append(Place(record.id, 0, len(batch.data), len(frame), header.lot, header.truth.label))
+        batch.places.append(place_of(record, 0, len(batch.data), len(frame)))
         batch.data += frame
     if entry.norms.entries:
         batch = batches.setdefault("confirmed", _Batch())

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions
+from edge_runtime.matching import VerdictMatcher
 from edge_runtime.recorder import Aftermath, Recorder
 from edge_runtime.residual import Acknowledged, Origin, Truth
-from edge_runtime.truth import ExpectedObjects, Verdicts, match_verdicts
+from edge_runtime.schemas import ResidualPolicy
+from edge_runtime.truth import ExpectedObjects, Matches, Verdicts
 from firmware_bridge.event_window import unwrap
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind
 from firmware_bridge.messages import EjectReason, Verdict, VerdictSource
@@ -29,10 +31,11 @@ _LATE: Final = (EjectReason.LATE_DROPPED, EjectReason.LATE_FIRED)
 
 
 class VerdictTally(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What became of the verdicts: matched + ambiguous + unmatched + doubtful is the number that arrived.
+    """What became of the verdicts: matched + uncertain + ambiguous + unmatched + doubtful is the number that arrived.
 
     Attributes:
         matched: joined to one object.
+        uncertain: joined too, but so improbably that it teaches nothing, see ResidualPolicy.min_match.
         ambiguous: two objects in reach, or two verdicts on one.
         unmatched: no object in reach.
         doubtful: the inspection was not sure enough.
@@ -42,6 +45,7 @@ class VerdictTally(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ambiguous: int = 0
     unmatched: int = 0
     doubtful: int = 0
+    uncertain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,17 @@ class VirtualRecording:
         recorder: gets every object, right or wrong.
         class_names: of the model; a verdict names an index into them.
         tolerance_ticks: how far a verdict may lie from where its object was expected.
+        policy: how sure a pair must be, and how reliable the inspection is.
     """
 
-    def __init__(self, recorder: Recorder, class_names: Sequence[str], tolerance_ticks: int) -> None:
+    def __init__(
+        self, recorder: Recorder, class_names: Sequence[str], tolerance_ticks: int, policy: ResidualPolicy
+    ) -> None:
         self._recorder = recorder
         self._class_names = tuple(class_names)
         self._tolerance_ticks = tolerance_ticks
+        self._policy = policy
+        self._matcher = VerdictMatcher(tolerance_ticks)
         self._waiting: deque[Recorded] = deque()
         self._past: list[Recorded] = []  # the batch before: its objects can still be neighbours
         self._pulses: dict[int, tuple[Recorded, int]] = {}  # evid -> whose it is
@@ -147,24 +156,34 @@ class VirtualRecording:
         around = [*self._past, *batch, *self._waiting]
         before = sum(len(step.decisions) for step in self._past)
         objects = _expected(around)
-        matches = match_verdicts(objects, verdicts, self._tolerance_ticks)
-        self.tally = VerdictTally(
-            self.tally.matched + matches.matched,
-            self.tally.ambiguous + matches.ambiguous,
-            self.tally.unmatched + matches.unmatched,
-            self.tally.doubtful,
-        )
+        rated = self._matcher.match(objects, verdicts)
+        matches = rated.matches
+        is_sure = rated.probabilities >= self._policy.min_match
+        self._count(matches, int(is_sure.sum()))
         if not matches.is_trustworthy:  # clock or lanes do not agree: none of them can be believed
             return truths, is_astray
-        is_rejected = verdicts.is_rejected[matches.verdicts]
-        for at, verdict, went_out in zip(
-            (matches.objects - before).tolist(), matches.verdicts.tolist(), is_rejected.tolist(), strict=True
+        for at, verdict, probability in zip(
+            (matches.objects[is_sure] - before).tolist(),
+            matches.verdicts[is_sure].tolist(),
+            rated.probabilities[is_sure].tolist(),
+            strict=True,
         ):
             if 0 <= at < len(truths):
-                is_astray[at] = went_out != bool(objects.is_eject[at + before])
+                is_astray[at] = bool(verdicts.is_rejected[verdict]) != bool(objects.is_eject[at + before])
                 label = self._class_names[int(verdicts.class_ids[verdict])]
-                truths[at] = truths[at] or Truth("T2", label, 1.0, "inspection")
+                strength = probability * self._policy.inspection_reliability
+                truths[at] = truths[at] or Truth("T2", label, strength, "inspection")
         return truths, is_astray
+
+    def _count(self, matches: Matches, sure: int) -> None:
+        tally = self.tally
+        self.tally = msgspec.structs.replace(
+            tally,
+            matched=tally.matched + sure,
+            uncertain=tally.uncertain + matches.matched - sure,
+            ambiguous=tally.ambiguous + matches.ambiguous,
+            unmatched=tally.unmatched + matches.unmatched,
+        )
 
     def _take_verdicts(self, batch: list[Recorded], *, is_last: bool) -> Verdicts:
         """Return, and forget, the verdicts on pieces up to the end of this batch; at the end all."""

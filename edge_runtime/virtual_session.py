@@ -221,7 +221,7 @@ class VirtualSession:
         if self._logbook is None:
             return None
         tolerance = round(self._run.match_tolerance_mm / self._machine.belt_mm_s * 1e6)
-        return VirtualRecording(self._logbook.recorder, self._names, tolerance)
+        return VirtualRecording(self._logbook.recorder, self._names, tolerance, self._logbook.origin.policy)
 
     def _waiting(self, decisions: Decisions, owners: NDArray[np.int64]) -> Recorded:
         """Return decisions with all that the host works out about them at once."""

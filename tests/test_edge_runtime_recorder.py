@@ -28,7 +28,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 def a_recorder(spool: Spool, *, audit_rate: float = 0.0, max_per_class: int = 1000) -> Recorder:
-    policy = ResidualPolicy(audit_rate=audit_rate, max_per_class=max_per_class)
+    policy = ResidualPolicy(audit_rate=audit_rate, max_per_class=max_per_class, candidate_margin=0.0)
     return Recorder(spool, Origin("mill-1", "lot-7", "a" * 64, "b" * 64, CLASSES, policy), ManualClock())
 
 

@@ -302,10 +302,10 @@ def test_kept_records_are_counted_by_lot_and_class(memory_path: Path) -> None:
         spool.commit()
         spool.append(a_record(2))
         spool.append(a_record(3, failure="late"))
-        assert spool.count_kept("lot-7", "stone") == 2
-        assert spool.count_kept("lot-7", "rice") == 0
+        assert spool.count_kept("confirmed", "lot-7", label="stone", source="T0") == 2
+        assert spool.count_kept("confirmed", "lot-7", label="rice", source="T0") == 0
         spool.commit()
-        assert spool.count_kept("lot-7", "stone") == 2
+        assert spool.count_kept("confirmed", "lot-7", label="stone", source="T0") == 2
 
 
 @pytest.mark.parametrize("victim", ["index.sqlite", "totals.json"])
