@@ -1,7 +1,6 @@
 """sortloop-edge: the machine's command line. It parses, calls, prints; it knows no rule of its own."""
 
 import sys
-from collections import Counter
 from pathlib import Path
 
 import click
@@ -16,6 +15,7 @@ from edge_runtime.cli_options import (
     overrides_option,
     recipe_option,
 )
+from edge_runtime.cli_residual import residual
 from edge_runtime.cli_vision import recipe, replay
 from edge_runtime.cli_world import world
 from firmware_bridge.clock import SystemClock
@@ -40,7 +40,7 @@ def cli() -> None:
     """
 
 
-for command in (run, arm, disarm, swap, replay, recipe, world):
+for command in (run, arm, disarm, swap, replay, recipe, residual, world):
     cli.add_command(command)
 
 
@@ -202,66 +202,6 @@ def calibrate(
     print_result(report, calibrate_text(report), as_json=as_json)
     if report.verdict != "good":
         sys.exit(1)
-
-
-@cli.group(epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
-def residual() -> None:
-    """Look at, export and release recorded mistakes."""
-
-
-@residual.command("list", epilog="Example: sortloop-edge residual list spool/")
-@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
-@common_options
-def residual_list(spool_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
-    """Show what a spool holds, by truth source, class and failure."""
-    from edge_runtime.reports import SpoolReport  # noqa: PLC0415
-    from edge_runtime.reports_text import spool_text  # noqa: PLC0415
-    from edge_runtime.spool import Spool  # noqa: PLC0415
-
-    configure_logs(verbose=verbose, quiet=quiet)
-    with Spool.open(spool_path, clock=SystemClock()) as spool:
-        headers = [record.header for record in spool.records()]
-        counts = spool.counts()
-    report = SpoolReport(
-        counts,
-        dict(sorted(Counter(header.truth.source for header in headers).items())),
-        dict(sorted(Counter(header.truth.label for header in headers).items())),
-        dict(sorted(Counter(header.failure for header in headers).items())),
-    )
-    print_result(report, spool_text(report), as_json=as_json)
-
-
-@residual.command("export", epilog="Example: sortloop-edge residual export spool/ --out stick/residuals.slrx")
-@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
-@click.option("--out", type=NEW, required=True, help="File to write; the trainer's intake reads it.")
-@common_options
-def residual_export(spool_path: Path, out: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
-    """Write all records of a spool to one file; the spool keeps them until the trainer's receipt."""
-    from edge_runtime.residual_export import export_spool  # noqa: PLC0415
-    from edge_runtime.spool import Spool  # noqa: PLC0415
-
-    configure_logs(verbose=verbose, quiet=quiet)
-    with Spool.open(spool_path, clock=SystemClock()) as spool:
-        report = export_spool(spool, out)
-    text = f"{report.count} records, {report.size_b} bytes in {report.path}; left out as damaged: {report.refused}"
-    print_result(report, text, as_json=as_json)
-
-
-@residual.command("delivered", epilog="Example: sortloop-edge residual delivered spool/ stick/residuals.receipt.json")
-@click.argument("spool_path", metavar="SPOOL", type=EXISTING)
-@click.argument("receipt", type=EXISTING)
-@common_options
-def residual_delivered(spool_path: Path, receipt: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
-    """Release the records that a trainer's receipt names: they are safe in its pool."""
-    from edge_runtime.receipt import read_receipt  # noqa: PLC0415
-    from edge_runtime.reports import DeliveredReport  # noqa: PLC0415
-    from edge_runtime.spool import Spool  # noqa: PLC0415
-
-    configure_logs(verbose=verbose, quiet=quiet)
-    ids = read_receipt(receipt).ids
-    with Spool.open(spool_path, clock=SystemClock()) as spool:
-        report = DeliveredReport(len(ids), spool.mark_delivered(ids))
-    print_result(report, f"{report.delivered} of {report.named} records released", as_json=as_json)
 
 
 def main() -> None:

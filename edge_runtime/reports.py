@@ -4,12 +4,25 @@ from typing import Literal
 
 import msgspec
 
+from edge_runtime.audit_estimate import AuditEstimate
 from edge_runtime.recorder import RecorderCounts
+from edge_runtime.residual import ResidualHeader
+from edge_runtime.residual_view import Kept
 from edge_runtime.scorer import Provider, Variant
 from edge_runtime.spool import SpoolCounts
 from edge_runtime.stage_times import StageTime
 
-__all__ = ["CheckReport", "DecisionRow", "DeliveredReport", "ReplayReport", "SpoolReport", "TeachReport"]
+__all__ = [
+    "CheckReport",
+    "DecisionRow",
+    "DeliveredReport",
+    "PurgeReport",
+    "ReplayReport",
+    "ShowReport",
+    "ShownRecord",
+    "SpoolReport",
+    "TeachReport",
+]
 
 
 class ReplayReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,12 +116,52 @@ class TeachReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpoolReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a spool holds: the books, and records by truth source, label and failure."""
+    """What a spool holds.
+
+    Attributes:
+        counts: the books.
+        sources, labels, failures: records by truth source, by label and by failure.
+        kept: records by lot, source, class and failure, as quotas count them.
+        audit: the error rate that the labelled audit slice tells.
+    """
 
     counts: SpoolCounts
     sources: dict[str, int]
     labels: dict[str, int]
     failures: dict[str, int]
+    kept: tuple[Kept, ...]
+    audit: AuditEstimate
+    schema_version: Literal[1] = 1
+
+
+class ShownRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One record: its id and everything but the pixels."""
+
+    id: str
+    header: ResidualHeader
+
+
+class ShowReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `sortloop-edge residual show` found.
+
+    Attributes:
+        found: records that were asked for.
+        records: the first of them, those in which the model most surely contradicts the label in front.
+        files: pictures written.
+    """
+
+    found: int
+    records: tuple[ShownRecord, ...]
+    files: tuple[str, ...]
+    schema_version: Literal[1] = 1
+
+
+class PurgeReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `sortloop-edge residual purge` did: records asked for, records given up, and the books after it."""
+
+    found: int
+    purged: int
+    counts: SpoolCounts
     schema_version: Literal[1] = 1
 
 

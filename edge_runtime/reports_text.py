@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 from typing import Final
 
-from edge_runtime.reports import ReplayReport, SpoolReport, TeachReport
+from edge_runtime.audit_estimate import AuditEstimate
+from edge_runtime.reports import PurgeReport, ReplayReport, ShownRecord, ShowReport, SpoolReport, TeachReport
 from edge_runtime.virtual_run import VirtualReport
 
-__all__ = ["TOLD_REASONS", "frequent_reasons", "replay_text", "spool_text", "teach_text", "virtual_text"]
+__all__ = [
+    "TOLD_REASONS",
+    "frequent_reasons",
+    "purge_text",
+    "replay_text",
+    "show_text",
+    "spool_text",
+    "teach_text",
+    "virtual_text",
+]
 
 TOLD_REASONS: Final = 10  # reasons may differ by a byte count, picture by picture
 
@@ -45,14 +55,41 @@ def teach_text(report: TeachReport) -> str:
 
 def spool_text(report: SpoolReport) -> str:
     """Return what a spool holds, for people."""
-    return "\n".join(
-        f"{title}: {_counts(counts)}"
-        for title, counts in (
+    counts = report.counts
+    lines = [
+        f"{title}: {_counts(found)}"
+        for title, found in (
             ("truth source", report.sources),
             ("class", report.labels),
             ("failure", report.failures),
         )
+    ]
+    lines += [f"  {one.lot}, {one.source}, {one.label}: {one.count} {one.failure}" for one in report.kept]
+    lines.append(
+        f"stored {counts.stored} = present {counts.present} + delivered {counts.delivered} + evicted "
+        f"{sum(counts.evicted.values())} ({_counts(counts.evicted)}); {counts.used_b} bytes"
     )
+    return "\n".join([*lines, *_audit_lines(report.audit)])
+
+
+def show_text(report: ShowReport) -> str:
+    """Return records for people: one in full, several a line each."""
+    if len(report.records) == 1:
+        header = report.records[0].header
+        fields = [(name, getattr(header, name)) for name in header.__struct_fields__ if name != "truth"]
+        truth = header.truth
+        fields.append(("truth", f"{truth.source} {truth.label or '-'}, {truth.strength:.4f}, {truth.who}"))
+        return "\n".join([report.records[0].id, *(f"  {name}: {value}" for name, value in fields), *report.files])
+    lines = [_record_line(one) for one in report.records]
+    more = report.found - len(report.records)
+    return "\n".join([*lines, *([f"and {more} more; see --most"] if more else []), *report.files[-1:]]) or "no record"
+
+
+def purge_text(report: PurgeReport) -> str:
+    """Return what was given up, for people."""
+    if not report.purged and report.found:
+        return f"{report.found} records would be given up; --yes does it"
+    return f"{report.purged} of {report.found} records given up; {report.counts.present} present"
 
 
 def virtual_text(report: VirtualReport) -> str:
@@ -69,6 +106,24 @@ def virtual_text(report: VirtualReport) -> str:
     if report.recorded is not None:
         lines.append(f"recorded: {_counts(report.recorded.taken)}")
     return "\n".join([*lines, f"decisions {report.decisions_sha256}"])
+
+
+def _record_line(one: ShownRecord) -> str:
+    header = one.header
+    label = f"{header.truth.source} {header.truth.label or '-'}"
+    score = max(header.scores, default=0.0)
+    return f"{one.id[:16]} {header.lot} {header.failure}: {label}, decided {header.predicted_class} {score:.3f}"
+
+
+def _audit_lines(audit: AuditEstimate) -> list[str]:
+    if audit.error_rate is None:
+        return []
+    return [
+        (
+            f"audit: {audit.wrong} of {audit.labelled} labelled wrong: {audit.error_rate:.2%}, "
+            f"95 % interval {audit.low:.2%} to {audit.high:.2%}; {audit.unlabelled} without a label"
+        )
+    ]
 
 
 def _untold(missing: Mapping[str, int]) -> list[str]:
