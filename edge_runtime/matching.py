@@ -27,7 +27,8 @@ _PRIOR_PAIRS: Final = 4.0
 _STEPS: Final = 30
 _LEAST_SPREAD: Final = 0.5  # ticks are whole
 _HISTORY: Final = 4000  # pairs; a belt that changes is followed within seconds
-_KEEP: Final = 0.95  # share of the old lane counts that stays, each call
+_KEEP: Final = 0.95  # share of the old counts that stays, each call
+_LEAST_FREE: Final = 0.02  # share of objects without a verdict of their own, where an inspection looks at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def fit_matching(
 
     Args:
         offsets: (P,) int64, verdict tick minus expected tick of pairs from `match_verdicts`.
-        densities: (P,) float64 > 0, objects a tick in each pair's lane.
+        densities: (P,) float64 > 0, objects a tick in each pair's lane that no verdict of their own has claimed.
         unmatched: verdicts of the same time that had no object in reach.
         tolerance_ticks: of the matching, >= 0.
 
@@ -105,7 +106,7 @@ def match_probabilities(
     Args:
         fit: from `fit_matching`.
         offsets: (P,) int64, verdict tick minus expected tick.
-        densities: (P,) float64, objects a tick in each pair's lane.
+        densities: (P,) float64, objects a tick in each pair's lane that no verdict of their own has claimed.
     """
     distances = (offsets - fit.middle_ticks) / fit.spread_ticks
     own = (1 - fit.stray_share) * np.exp(-0.5 * distances**2) / (fit.spread_ticks * np.sqrt(2 * np.pi))
@@ -121,6 +122,8 @@ class VerdictMatcher:
         self._unmatched = 0.0
         self._lane_counts: dict[int, float] = {}
         self._span_ticks = 0.0
+        self._told = self._passed = 0.0  # verdicts, and objects between the first and the last of them
+        self._fit = fit_matching(np.zeros(0, np.int64), np.zeros(0), 0, tolerance_ticks)
 
     def match(self, objects: ExpectedObjects, verdicts: Verdicts) -> RatedMatches:
         """Pair verdicts with objects and say how sure each pair is.
@@ -134,13 +137,15 @@ class VerdictMatcher:
         """
         matches = match_verdicts(objects, verdicts, self._tolerance_ticks)
         self._count_lanes(objects)
+        self._count_told(objects, verdicts)
         offsets = verdicts.ticks[matches.verdicts] - objects.ticks[matches.objects]  # (P,)
         densities = self._densities(verdicts.lanes[matches.verdicts])  # (P,)
         if matches.is_trustworthy:
             self._learn(offsets, densities, matches.unmatched)
         known = np.array(self._pairs, np.float64).reshape(-1, 2)
-        fit = fit_matching(known[:, 0].astype(np.int64), known[:, 1], round(self._unmatched), self._tolerance_ticks)
-        return RatedMatches(matches, match_probabilities(fit, offsets, densities), fit)
+        own, dense = known[:, 0].astype(np.int64), known[:, 1]
+        self._fit = fit_matching(own, dense, round(self._unmatched), self._tolerance_ticks)
+        return RatedMatches(matches, match_probabilities(self._fit, offsets, densities), self._fit)
 
     def _learn(self, offsets: NDArray[np.int64], densities: NDArray[np.float64], unmatched: int) -> None:
         pushed_out = max(0, len(self._pairs) + offsets.size - _HISTORY)
@@ -158,9 +163,22 @@ class VerdictMatcher:
         for lane, count in zip(lanes.tolist(), counts.tolist(), strict=True):
             self._lane_counts[lane] = self._lane_counts.get(lane, 0.0) + count
 
+    def _count_told(self, objects: ExpectedObjects, verdicts: Verdicts) -> None:
+        if verdicts.ticks.size < 2:
+            return
+        is_between = (objects.ticks >= verdicts.ticks.min()) & (objects.ticks <= verdicts.ticks.max())
+        self._told = self._told * _KEEP + verdicts.ticks.size - 1
+        self._passed = self._passed * _KEEP + int(is_between.sum())
+
     def _densities(self, lanes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return, (P,), how dense the objects lie that a stray verdict can be joined with.
+
+        An object that has its own verdict cannot: two verdicts in reach are ambiguous, and no pair.
+        """
+        claimed = self._told * (1 - self._fit.stray_share) / max(1.0, self._passed)
+        free = min(1.0, max(_LEAST_FREE, 1 - claimed))
         counts = [self._lane_counts.get(lane, 0.0) for lane in lanes.tolist()]
-        return np.array(counts, np.float64) / max(1.0, self._span_ticks)
+        return free * np.array(counts, np.float64) / max(1.0, self._span_ticks)
 
 
 def _small(pairs: float) -> float:

@@ -111,8 +111,8 @@ class ResidualPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     candidate_share: Ratio = 0.01
     candidate_margin: Ratio = 0.1
     candidate_sigmas: NotNegative = 4.0
-    min_match: Ratio = 0.99
-    min_trust: Ratio = 0.98
+    min_match: Ratio = 0.95
+    min_trust: Ratio = 0.99
     inspection_reliability: Ratio = 1.0
     novel_share: Ratio = 0.02
 

@@ -28,11 +28,13 @@ class InspectionTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         share: share 0..1 of pieces that it looks at.
         wrong_share: share 0..1 of its verdicts that name another class than the true one.
         doubtful_share: share 0..1 of its verdicts that it gives with low confidence.
+        strayed_share: share 0..1 of pieces that reach it one lane further: a verdict finds no object then, or another.
     """
 
     share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.2
     wrong_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
     doubtful_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
+    strayed_share: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.0
 
 
 def lane_of(centre_mm: float, lanes: Sequence[Lane]) -> int | None:
@@ -74,11 +76,14 @@ class VirtualInspection:
         """Return the verdicts on these pieces, in their order; a piece outside every lane gets none."""
         verdicts = []
         draws = self._rng.random((len(landing.pieces), 3))
+        strays = self._strays(len(landing.pieces))
         rows = zip(landing.pieces, landing.is_thrown.tolist(), landing.inspection_ticks.tolist(), draws, strict=True)
-        for piece, is_thrown, tick, (look, wrong, doubt) in rows:
+        for (piece, is_thrown, tick, (look, wrong, doubt)), has_strayed in zip(rows, strays, strict=True):
             lane = lane_of(piece.centre_px * self._pixel_mm, self._lanes)
             if lane is None or look >= self._traits.share:
                 continue
+            if has_strayed:
+                lane = (lane + 1) % len(self._lanes)
             verdicts.append(
                 Verdict(
                     object_id=lane,
@@ -89,6 +94,11 @@ class VirtualInspection:
                 )
             )
         return verdicts
+
+    def _strays(self, count: int) -> list[bool]:
+        """Return which pieces have changed their lane; nothing is drawn where none may."""
+        share = self._traits.strayed_share
+        return (self._rng.random(count) < share).tolist() if share > 0 else [False] * count
 
     def _class_id(self, piece: BeltObject, *, is_wrong: bool) -> int:
         true_id = self._class_names.index(piece.kind)
