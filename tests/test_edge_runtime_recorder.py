@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_runtime.crop import CropSpec, unpack_crop
 from edge_runtime.decisions import OVERSIZE, Decisions
@@ -56,6 +59,15 @@ def some_decisions(class_ids: list[int], *, first_line: int = 0) -> Decisions:
         pixels=pixels,
         masks=masks,
     )
+
+
+def scored(decisions: Decisions, scores: list[list[float]]) -> Decisions:
+    return msgspec.structs.replace(decisions, scores=np.array(scores, np.float32))
+
+
+def policy_recorder(spool: Spool, policy: ResidualPolicy, **known: object) -> Recorder:
+    origin = Origin("mill-1", "lot-7", "a" * 64, "b" * 64, CLASSES, policy)
+    return Recorder(spool, msgspec.structs.replace(origin, **known), ManualClock())
 
 
 def assert_books_add_up(counts: RecorderCounts) -> None:
@@ -181,3 +193,149 @@ def test_objects_that_the_spool_refuses_are_accounted_for(tmp_path: Path) -> Non
 def test_no_objects_are_no_work(spool: Spool) -> None:
     assert a_recorder(spool).record_mistakes(Decisions.empty("top", CropSpec(side_px=8), 2), []) == []
     assert spool.counts().stored == 0
+
+
+QUIET = ResidualPolicy(audit_rate=0.0, candidate_margin=0.0)
+
+
+def test_mistakes_of_an_impure_lot_that_the_model_is_sure_of_wait_for_a_person(spool: Spool) -> None:
+    """At a purity of 0.999 a doubtful decision is a mistake; a sure one is the other class's piece."""
+    decisions = scored(some_decisions([0, 0]), [[0.55, 0.45], [0.999, 0.001]])
+    recorder = policy_recorder(spool, QUIET)
+    recorder.record_mistakes(decisions, [Truth("T0", "stone", 0.999, "technician")] * 2)
+    found = [(one.header.failure, is_training_sample(one.header)) for one in spool.records()]
+    assert sorted(found) == [("candidate", False), ("misclassified", True)]
+    assert recorder.counts() == RecorderCounts(2, {"candidate": 1, "misclassified": 1}, {})
+    assert spool.norm_statistics().by_label()["stone"].count == 2
+
+
+@pytest.mark.parametrize(("strength", "expected"), [(0.9999, "misclassified"), (0.96, "candidate")])
+def test_a_doubtful_match_confirms_nothing_that_the_model_denies(
+    spool: Spool, strength: float, expected: Failure
+) -> None:
+    decisions = scored(some_decisions([0]), [[0.97, 0.03]])
+    recorder = policy_recorder(spool, QUIET)
+    recorder.record_mistakes(decisions, [Truth("T2", "stone", strength, "inspection")])
+    assert recorder.counts().taken == {expected: 1}
+
+
+def test_a_person_or_a_tracer_is_believed_whatever_the_model_says(spool: Spool) -> None:
+    decisions = scored(some_decisions([0, 0]), [[1.0, 0.0]] * 2)
+    recorder = policy_recorder(spool, QUIET)
+    recorder.record_mistakes(decisions, [Truth("T1", "stone", 0.9, "uv"), Truth("T3", "stone", 0.6, "ann")])
+    assert recorder.counts().taken == {"misclassified": 2}
+
+
+def test_without_a_limit_of_trust_every_mistake_is_confirmed(spool: Spool) -> None:
+    decisions = scored(some_decisions([0]), [[1.0, 0.0]])
+    recorder = policy_recorder(spool, msgspec.structs.replace(QUIET, min_trust=0.0))
+    recorder.record_mistakes(decisions, [Truth("T0", "stone", 0.5, "technician")])
+    assert recorder.counts().taken == {"misclassified": 1}
+
+
+def test_doubtful_objects_of_which_nothing_is_known_are_candidates(spool: Spool) -> None:
+    decisions = scored(some_decisions([0, 0, 1]), [[0.54, 0.46], [0.9, 0.1], [0.1, 0.9]])
+    norms = norm_q16(decisions.norm_numerators, decisions.norm_denominators)
+    far, near = class_norms(np.full(50, int(norms[1]) // 2)), class_norms(np.full(50, int(norms[2])))
+    policy = ResidualPolicy(audit_rate=0.0, candidate_margin=0.1)
+    recorder = policy_recorder(spool, policy, class_norms={"rice": far, "stone": near})
+    recorder.record_mistakes(decisions, [None] * 3)
+    headers = [record.header for record in spool.records()]
+    assert [(one.line, one.truth, one.failure) for one in headers] == [
+        (0, Truth("T7", who="margin"), "candidate"),
+        (1, Truth("T7", who="norm"), "candidate"),
+    ]
+    assert recorder.counts().passed_over == {"no_truth": 1}
+    assert spool.norm_statistics().count == 0
+
+
+def test_candidates_without_truth_stay_a_share_of_what_was_seen(spool: Spool) -> None:
+    policy = ResidualPolicy(audit_rate=0.0, candidate_share=0.1)
+    recorder = policy_recorder(spool, policy)
+    recorder.record_mistakes(some_decisions([0] * 100), [None] * 100)  # scores of one half: all in doubt
+    assert recorder.counts() == RecorderCounts(100, {"candidate": 20}, {"rate": 80})
+    none = policy_recorder(spool, msgspec.structs.replace(policy, candidate_share=0.0))
+    none.record_mistakes(some_decisions([0] * 5, first_line=500), [None] * 5)
+    assert none.counts() == RecorderCounts(5, {}, {"rate": 5})
+
+
+def test_quotas_count_each_truth_source_and_stream_by_itself(spool: Spool) -> None:
+    policy = msgspec.structs.replace(QUIET, max_per_class=2, max_candidates=1)
+    recorder = policy_recorder(spool, policy)
+    teach, verdict = Truth("T0", "stone", 1.0, "teach"), Truth("T2", "stone", 1.0, "inspection")
+    impure = Truth("T0", "stone", 0.5, "teach")
+    recorder.record_mistakes(some_decisions([0] * 9), [teach] * 3 + [verdict] * 3 + [impure] * 3)
+    assert recorder.counts() == RecorderCounts(9, {"candidate": 1, "misclassified": 4}, {"quota": 4})
+
+
+def test_a_piece_lying_still_is_recorded_once(spool: Spool) -> None:
+    still = some_decisions([0] * 4)
+    still = msgspec.structs.replace(
+        still,
+        pixels=np.repeat(still.pixels[:1], 4, axis=0),
+        norm_numerators=np.repeat(still.norm_numerators[:1], 4),
+    )
+    recorder = policy_recorder(spool, QUIET)
+    recorder.record_mistakes(still, [Truth("T0", "stone", 1.0, "teach")] * 4)
+    assert recorder.counts() == RecorderCounts(4, {"misclassified": 1}, {"near_duplicate": 3})
+
+
+def test_what_is_drawn_at_random_is_recorded_however_often_it_looks_the_same(spool: Spool) -> None:
+    still = some_decisions([0] * 4)
+    still = msgspec.structs.replace(still, pixels=np.repeat(still.pixels[:1], 4, axis=0))
+    still = msgspec.structs.replace(still, norm_numerators=np.repeat(still.norm_numerators[:1], 4))
+    recorder = policy_recorder(spool, ResidualPolicy(audit_rate=1.0))
+    recorder.record_mistakes(still, [None] * 4)
+    assert recorder.counts().taken == {"audit": 4}
+
+
+TRUTHS = st.one_of(
+    st.none(),
+    st.builds(
+        Truth,
+        st.sampled_from(["T0", "T1", "T2", "T3", "T5", "T7"]),
+        st.sampled_from(["", "rice", "stone"]),
+        st.floats(0.0, 1.0),
+    ),
+)
+SHOWN = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1, -1, -2, -3]), TRUTHS, st.sampled_from(["none", "acked", "late", "lost"]), st.booleans()
+    ),
+    max_size=12,
+)
+POLICIES = st.builds(
+    ResidualPolicy,
+    audit_rate=st.sampled_from([0.0, 0.3]),
+    max_per_class=st.integers(1, 3),
+    max_candidates=st.integers(0, 2),
+    candidate_share=st.sampled_from([0.0, 0.2]),
+    min_trust=st.sampled_from([0.0, 0.99]),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(SHOWN, max_size=3), POLICIES)
+def test_every_object_shown_is_in_the_books_once_and_kinds_of_failure_stay_apart(
+    tmp_path_factory: pytest.TempPathFactory,
+    batches: list[list[tuple[int, Truth | None, Acknowledged, bool]]],
+    policy: ResidualPolicy,
+) -> None:
+    with Spool.open(tmp_path_factory.mktemp("spool"), clock=ManualClock()) as spool:
+        recorder = policy_recorder(spool, policy)
+        for number, batch in enumerate(batches):
+            decisions = some_decisions([one[0] for one in batch], first_line=100 * number)
+            aftermath = Aftermath(
+                [one[2] for one in batch], np.array([one[3] for one in batch], np.bool_), decisions.lines
+            )
+            recorder.record_mistakes(decisions, [one[1] for one in batch], aftermath)
+        counts, headers = recorder.counts(), [record.header for record in spool.records()]
+        assert_books_add_up(counts)
+        assert counts.seen == sum(len(batch) for batch in batches)
+        assert sum(counts.taken.values()) == len(headers) == spool.counts().stored
+        for header in headers:
+            is_wrong = header.truth.label not in {"", header.predicted_class}
+            assert is_training_sample(header) == (header.failure == "misclassified")
+            assert (header.failure in {"late", "not_deflected"}) <= (not is_wrong)
+            assert (header.failure == "misclassified") <= is_wrong
+            assert (header.truth.source == "T8") == (header.failure == "audit")
