@@ -13,14 +13,12 @@ from firmware_bridge.command_line import common_options, configure_logs, print_r
 if TYPE_CHECKING:
     from edge_runtime.residual_view import Wanted
 
-__all__ = ["residual"]
+__all__ = ["FAILURES", "SOURCES", "residual"]
 
-_FAILURES: Final = ("misclassified", "late", "not_deflected", "audit", "candidate")
-_SOURCES: Final = ("T0", "T1", "T2", "T3", "T5", "T6", "T7", "T8")
-_failure_option = click.option("--failure", type=click.Choice(_FAILURES), default=None, help="Only of this kind.")
-_source_option = click.option(
-    "--source", type=click.Choice(_SOURCES), default=None, help="Only from this truth source."
-)
+FAILURES: Final = ("misclassified", "late", "not_deflected", "audit", "candidate")
+SOURCES: Final = ("T0", "T1", "T2", "T3", "T5", "T6", "T7", "T8")
+_failure_option = click.option("--failure", type=click.Choice(FAILURES), default=None, help="Only of this kind.")
+_source_option = click.option("--source", type=click.Choice(SOURCES), default=None, help="Only from this truth source.")
 _lot_option = click.option("--lot", default=None, help="Only of this lot.")
 _label_option = click.option("--class", "label", default=None, help="Only of this class.")
 

@@ -19,7 +19,14 @@ from edge_runtime.config import to_toml
 from edge_runtime.inline import desk_machine
 from edge_runtime.receipt import Receipt, write_receipt
 from edge_runtime.recipe_wizard import RecipeReport
-from edge_runtime.reports import CheckReport, DecisionRow, DeliveredReport, ReplayReport, SpoolReport, TeachReport
+from edge_runtime.reports import (
+    CheckReport,
+    DecisionRow,
+    DeliveredReport,
+    ReplayReport,
+    SpoolReport,
+    TeachReport,
+)
 from edge_runtime.residual_export import ExportReport, read_export
 from edge_runtime.stage_times import STAGES
 from edge_runtime.tuned_record import TunedRecord
@@ -212,7 +219,9 @@ def test_people_get_text(program: Program, recording: Path, tiny_model_folder: P
         "lot of stone: 24 objects, 18 decided as"
         in program("teach", recording, "--class", "stone", *base, "--spool", spool)[1]
     )
-    assert "class: stone" in program("residual", "list", spool)[1]
+    listed = program("residual", "list", spool)[1]
+    assert "class: stone" in listed
+    assert "teach, T0, stone: " in listed
     assert "records, " in program("residual", "export", spool, "--out", tmp_path / "out.slrx")[1]
     assert "golden crops" in program("check", *base)[1]
 
@@ -314,6 +323,9 @@ def test_other_faults_have_their_exit_codes(
         (5, ("replay", tiny_model_folder / "card.json", *model)),
         (5, ("replay", recording, *model, "--truth", tiny_model_folder / "card.json")),
         (5, ("replay", recording, *model, "--decisions", tmp_path / "no" / "log")),
+        (2, ("residual", "purge", tmp_path / "empty", "--yes")),
+        (2, ("residual", "purge", tmp_path / "empty", "--older", "-1", "--yes")),
+        (2, ("residual", "show", tmp_path / "empty", "--failure", "all")),
         (5, ("residual", "delivered", tmp_path / "empty", tiny_model_folder / "card.json")),
     ]
     assert [(program(*arguments)[0], arguments) for _, arguments in expected] == expected

@@ -84,6 +84,9 @@ def test_origin_changes_with_the_recipe_alone(tiny_model_folder: Path) -> None:
     other = open_sorter(tiny_model_folder, overrides=["segment.threshold=61"])
     origin = origin_of(setup, "lot 1")
     assert origin == origin_of(open_sorter(tiny_model_folder), "lot 1")
+    card = setup.folder.card
+    assert origin.class_norms == card.class_norms
+    assert origin.sample_counts == tuple(card.metrics[name].samples for name in card.classes)
     assert origin.model_id == setup.folder.card.model_id == origin_of(other, "lot 1").model_id
     assert origin.recipe_digest != origin_of(other, "lot 1").recipe_digest
     assert (origin.machine, origin.lot, origin.class_names) == ("desk", "lot 1", TINY_RECIPE.class_names)

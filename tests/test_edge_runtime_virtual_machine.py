@@ -165,6 +165,49 @@ def test_inspection_makes_every_mistake_known_when_it_looks_at_all(spool: Spool)
     assert 0.9 * report.sort.bad <= len(headers) <= report.sort.bad
 
 
+def test_verdicts_of_strayed_pieces_confirm_no_mistake_that_is_none(spool: Spool) -> None:
+    """The classifier is never wrong: every contradiction is a verdict about another piece."""
+    traits = InspectionTraits(share=0.6, strayed_share=0.3)
+    run = VirtualRun(MIX, pieces=1200, rate_hz=1500, inspection=traits)
+    report = sort(run, logbook=logbook_of(spool))
+
+    assert report.matching is not None
+    assert report.recorded is not None
+    assert report.matching.uncertain > 0
+    assert sum(msgspec.to_builtins(report.matching).values()) == report.verdicts
+    assert report.recorded.taken.get("candidate", 0) > 0
+    assert "misclassified" not in report.recorded.taken
+    assert_strengths_of_verdicts_are_below_one(headers_of(spool))
+
+
+def assert_strengths_of_verdicts_are_below_one(headers: list[ResidualHeader]) -> None:
+    strengths = [header.truth.strength for header in headers if header.truth.source == "T2"]
+    assert strengths
+    assert all(0.9 < strength < 1.0 for strength in strengths)
+
+
+def test_an_unreliable_inspection_confirms_nothing_that_the_model_denies(spool: Spool) -> None:
+    run = VirtualRun(MIX, pieces=200, rate_hz=40, inspection=InspectionTraits(share=1.0, wrong_share=0.1))
+    logbook = logbook_of(spool)
+    policy = msgspec.structs.replace(logbook.origin.policy, inspection_reliability=0.9)
+    origin = msgspec.structs.replace(logbook.origin, policy=policy)
+    report = sort(run, logbook=Logbook(Recorder(spool, origin, ManualClock()), origin))
+
+    assert report.recorded is not None
+    assert report.recorded.taken["candidate"] > 5
+    assert "misclassified" not in report.recorded.taken
+
+
+def test_an_impure_lot_confirms_no_impurity(spool: Spool) -> None:
+    """The classifier is never wrong: all it calls something else does not belong to the lot."""
+    run = VirtualRun({"good": 99.0, "bad": 1.0}, pieces=600, rate_hz=300, teach_class="good")
+    report = sort(run, logbook=logbook_of(spool))
+
+    assert report.recorded is not None
+    assert report.recorded.taken == {"candidate": report.confusion["bad"]["bad"]}
+    assert {header.truth.strength for header in headers_of(spool)} == {0.99}
+
+
 def test_late_pulses_are_recorded_as_late_never_as_class_mistakes(spool: Spool) -> None:
     run = VirtualRun(MIX, pieces=100, rate_hz=40, host_latency_ms=400.0, inspection=InspectionTraits(share=1.0))
     report = sort(run, logbook=logbook_of(spool))
