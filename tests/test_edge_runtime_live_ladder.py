@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ladder_table import PROFILES, Scene, simulate
 
@@ -54,6 +54,7 @@ class Run:
         return [step.level for step in self.steps if step.is_level_change]
 
 
+@settings(deadline=None)
 @given(looks)
 def test_a_step_tells_every_change_and_nothing_else(looks: list[Look]) -> None:
     run = Run()
@@ -67,6 +68,7 @@ def test_a_step_tells_every_change_and_nothing_else(looks: list[Look]) -> None:
             assert step.is_level_change is (before[0] is not step.level)
 
 
+@settings(deadline=None)
 @given(looks)
 def test_no_level_is_skipped_upward_but_to_the_safe_state(looks: list[Look]) -> None:
     climbs = [step for step in Run().looks(looks).steps if Level.L4 > step.level > step.before]
@@ -74,6 +76,7 @@ def test_no_level_is_skipped_upward_but_to_the_safe_state(looks: list[Look]) -> 
     assert all(after.at_ns - before.at_ns >= SETTINGS.step_ms * MS for before, after in pairwise(climbs))
 
 
+@settings(deadline=None)
 @given(looks)
 def test_one_level_is_left_at_a_time_and_each_after_its_hold(looks: list[Look]) -> None:
     changes = [step for step in Run().looks(looks).steps if step.is_level_change]
@@ -83,6 +86,7 @@ def test_one_level_is_left_at_a_time_and_each_after_its_hold(looks: list[Look]) 
             assert after.at_ns - before.at_ns >= SETTINGS.hold_ms * MS
 
 
+@settings(deadline=None)
 @given(looks)
 def test_the_feeder_stays_between_its_least_and_full_and_is_off_in_the_safe_state(looks: list[Look]) -> None:
     run = Run()
@@ -92,6 +96,7 @@ def test_the_feeder_stays_between_its_least_and_full_and_is_off_in_the_safe_stat
         assert feeder == 0 if level is Level.L4 else SETTINGS.min_feeder_permille <= feeder <= 1000
 
 
+@settings(deadline=None)
 @given(looks)
 def test_calm_for_long_enough_nothing_is_shed(looks: list[Look]) -> None:
     run = Run().looks(looks)
@@ -100,6 +105,7 @@ def test_calm_for_long_enough_nothing_is_shed(looks: list[Look]) -> None:
     assert run.steady(0.12, 85, every_ms=40).state == (Level.L0, 1000)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 3), st.integers(1, 100))
 def test_a_constant_age_makes_no_swing(age: float, every_ms: int) -> None:
     run = Run()
@@ -113,6 +119,7 @@ def test_a_constant_age_makes_no_swing(age: float, every_ms: int) -> None:
     assert run.ladder.level >= at_rest
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.13, 0.25), min_size=1, max_size=200), st.integers(1, 100))
 def test_between_half_and_the_whole_threshold_nothing_moves(shares: list[float], every_ms: int) -> None:
     run = Run()
@@ -164,6 +171,7 @@ def test_before_the_first_look_nothing_is_told() -> None:
     assert ladder.look(10**15, None) is None, "the clock's zero is arbitrary"
 
 
+@settings(deadline=None)
 @given(looks, st.lists(st.floats(0, 1), min_size=60, max_size=60))
 def test_older_frames_never_give_a_lower_level(looks: list[Look], more: list[float]) -> None:
     """The levels alone: with the feeder held full, and without the longer hold after a relapse."""
@@ -174,6 +182,7 @@ def test_older_frames_never_give_a_lower_level(looks: list[Look], more: list[flo
         assert young.ladder.level <= old.ladder.level
 
 
+@settings(deadline=None)
 @given(st.floats(0, 9), st.integers(0, 200))
 def test_a_single_hiccup_costs_one_step(age: float, at: int) -> None:
     run = Run().steady(0.01, at / 100)
@@ -183,6 +192,7 @@ def test_a_single_hiccup_costs_one_step(age: float, at: int) -> None:
     assert run.state == (Level.L0, 1000)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 20)), min_size=2, max_size=60))
 def test_the_feeder_is_never_lowered_while_the_ages_fall(looks: list[tuple[int, float]]) -> None:
     falling = sorted({age for _, age in looks}, reverse=True)
@@ -295,6 +305,7 @@ def test_a_gap_that_nobody_looked_at_is_silence() -> None:
     assert run.ladder.level is Level.L1
 
 
+@settings(deadline=None)
 @given(looks)
 def test_the_safe_state_is_left_by_command_only(looks: list[Look]) -> None:
     run = Run().steady(1.5, 0.6).looks(looks)

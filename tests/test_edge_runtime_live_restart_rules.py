@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.live.restart_rules import GiveUp, Restart, RestartRules, RestartSettings
@@ -11,7 +11,7 @@ from edge_runtime.live.restart_rules import GiveUp, Restart, RestartRules, Resta
 MS = 1_000_000
 S = 1_000_000_000
 
-settings = st.builds(
+all_settings = st.builds(
     RestartSettings,
     most_exits=st.integers(1, 8),
     window_s=st.sampled_from([1.0, 60.0]),
@@ -47,37 +47,38 @@ def test_the_window_ends_at_its_exact_length(last_s: float, is_given_up: bool) -
     assert is_given_up is isinstance(rules.on_exit(round(last_s * S), "vision-1", "b"), GiveUp)
 
 
-@given(settings, runs_ms)
-def test_it_is_given_up_exactly_when_the_window_is_full(settings: RestartSettings, runs: list[int]) -> None:
+@settings(deadline=None)
+@given(all_settings, runs_ms)
+def test_it_is_given_up_exactly_when_the_window_is_full(rule: RestartSettings, runs: list[int]) -> None:
     """Against the rule written plainly: all ends since it last ran well, those within the window counted."""
     now_ns = started_ns = 0
     known: list[int] = []
-    rules, is_first = RestartRules(settings), True
+    rules, is_first = RestartRules(rule), True
     for run_ms in runs:
         now_ns += run_ms * MS
-        if not is_first and now_ns - started_ns >= settings.well_s * S:
+        if not is_first and now_ns - started_ns >= rule.well_s * S:
             known = []
         known.append(now_ns)
         verdict = rules.on_exit(now_ns, "x", "")
-        recent = [at for at in known if now_ns - at <= settings.window_s * S]
-        assert isinstance(verdict, GiveUp) is (len(recent) >= settings.most_exits)
+        recent = [at for at in known if now_ns - at <= rule.window_s * S]
+        assert isinstance(verdict, GiveUp) is (len(recent) >= rule.most_exits)
         if isinstance(verdict, GiveUp):
             return
         is_first, started_ns = False, now_ns + verdict.after_ms * MS
         now_ns = started_ns
 
 
-@given(settings, runs_ms)
-def test_waits_begin_at_nothing_grow_and_stay_below_the_longest(settings: RestartSettings, runs: list[int]) -> None:
+@settings(deadline=None)
+@given(all_settings, runs_ms)
+def test_waits_begin_at_nothing_grow_and_stay_below_the_longest(rule: RestartSettings, runs: list[int]) -> None:
     short = [min(run, 1000) for run in runs]
-    waits = [
-        verdict.after_ms for _, verdict in end_after(RestartRules(settings), short) if isinstance(verdict, Restart)
-    ]
+    waits = [verdict.after_ms for _, verdict in end_after(RestartRules(rule), short) if isinstance(verdict, Restart)]
     assert waits[:1] in ([0], [])
     assert all(before <= after for before, after in pairwise(waits))
-    assert all(wait <= settings.longest_ms for wait in waits)
+    assert all(wait <= rule.longest_ms for wait in waits)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(30_000, 90_000), min_size=2, max_size=20))
 def test_a_process_that_ran_well_starts_anew_every_time(runs: list[int]) -> None:
     assert {verdict for _, verdict in end_after(RestartRules(), runs)} == {Restart(0)}
@@ -89,6 +90,7 @@ def test_a_process_that_ran_well_once_has_its_ends_forgotten() -> None:
     assert isinstance(verdicts[8], GiveUp)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=30))
 def test_each_process_is_counted_by_itself(names: list[str]) -> None:
     together, alone = RestartRules(), {name: RestartRules() for name in names}
@@ -106,6 +108,19 @@ def test_given_up_stays_given_up_until_a_person_says_otherwise() -> None:
     rules.forget("nobody")
     assert rules.on_exit(10_000 * S, "vision-1", "new") == Restart(0)
     assert rules.totals() == {"vision-1": 5}
+
+
+def test_the_wait_for_a_restart_is_no_running_well() -> None:
+    rules = RestartRules()
+    rules.on_exit(0, "vision-1", "a")
+    assert rules.on_exit(0, "vision-1", "b") == Restart(100)
+    assert rules.on_exit(30 * S + 99 * MS, "vision-1", "c") == Restart(200)
+    assert rules.on_exit(60 * S + 299 * MS, "vision-1", "d") == Restart(0)
+
+
+def test_the_longest_wait_is_two_seconds() -> None:
+    waits = end_after(RestartRules(RestartSettings(most_exits=100)), [10] * 30)
+    assert [wait for _, wait in waits[-3:]] == [Restart(2000)] * 3
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import StorageError
@@ -168,6 +168,7 @@ def test_a_changed_byte_is_never_believed(tmp_path: Path) -> None:
             assert (found.runs, list(found.damaged)) == ((), [FIRST])
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=200) | st.text(max_size=99).map(str.encode))
 def test_any_bytes_are_told_and_never_a_crash(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("runs")

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.live.systemd_notify import SystemdNotify, watchdog_period_s
@@ -77,6 +77,7 @@ def test_a_manager_that_comes_later_is_reached(tmp_path: Path) -> None:
             assert end.recv(99) == b"READY=1"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_any_status_is_one_assignment(status: str) -> None:
     name = f"sortloop-test-status-{os.getpid()}"
@@ -88,6 +89,7 @@ def test_any_status_is_one_assignment(status: str) -> None:
             assert (status.split(), notify.failed) == ([], 0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**64 - 1))
 def test_the_period_is_half_of_the_limit(limit_us: int) -> None:
     assert watchdog_period_s({"WATCHDOG_USEC": str(limit_us)}) == limit_us / 1e6 / 2

@@ -157,8 +157,8 @@ class TriggerMatch:
         self._last_number = -1
         self._offset: int | None = None
         self._is_doubted = False
-        self._shown = 0  # the difference that the last frames in a row showed, while there is no trusted one or a doubt
-        self._votes = 0  # how many they are
+        self._shown = 0  # the difference that the last frames in a row showed, while none is trusted or one is doubted
+        self._run: list[_Waiting] = []  # these frames, fewer than `confirm`
 
     def add_stamp(self, stamp: TriggerStamp, now_ns: int) -> None:
         """Take a stamp that came just now, of any camera of the counter."""
@@ -223,7 +223,7 @@ class TriggerMatch:
         """
         self._stamps.clear()
         self._last_frame_no = self._offset = None
-        self._votes = 0
+        self._run = []
         for waiting in self._waiting.values():
             waiting.stamp = None
 
@@ -239,24 +239,20 @@ class TriggerMatch:
             self._pair(waiting, stamp)
             return
         self._is_doubted = True
-        self._votes = self._votes + 1 if offset == self._shown else 1
+        self._run = [*self._run, waiting] if offset == self._shown else [waiting]
         self._shown = offset
-        if self._votes >= self._settings.confirm:
+        if len(self._run) >= self._settings.confirm:
             self._anchor(offset)
 
     def _anchor(self, offset: int) -> None:
-        """Trust a difference, and pair the frames that showed it."""
-        before, self._offset = self._offset, offset
-        self._is_doubted, self._votes = False, 0
-        agreeing = [
-            (waiting, stamp)
-            for waiting in self._waiting.values()
-            if (stamp := waiting.stamp) is not None and stamp.count - waiting.frame.frame_id == offset
-        ]
+        """Trust a difference, and pair the frames in a row that showed it; one that showed it before them may lie."""
+        before, self._offset, self._is_doubted = self._offset, offset, False
+        run, self._run = self._run, []
         if offset != before:
-            self._done.append(Anchored(min(waiting.frame.number for waiting, _ in agreeing), before, offset))
-        for waiting, stamp in agreeing:
-            self._pair(waiting, stamp)
+            self._done.append(Anchored(run[0].frame.number, before, offset))
+        for waiting in run:
+            if waiting.stamp is not None and waiting.frame.number in self._waiting:  # else it was given up meanwhile
+                self._pair(waiting, waiting.stamp)
 
     def _pair(self, waiting: _Waiting, stamp: _Stamp) -> None:
         number = waiting.frame.number
