@@ -115,3 +115,14 @@ def test_a_watchdog_for_nobody_or_another_is_none(environ: dict[str, str], perio
 
 def test_the_watchdog_of_this_process_is_taken() -> None:
     assert watchdog_period_s({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}) == 0.5
+
+
+def test_the_shortest_abstract_name_is_one() -> None:
+    assert SystemdNotify({"NOTIFY_SOCKET": "@x"}).is_wanted
+
+
+def test_a_long_status_is_cut_to_a_line() -> None:
+    name = f"sortloop-test-long-{os.getpid()}"
+    with manager(f"\0{name}") as end, SystemdNotify({"NOTIFY_SOCKET": f"@{name}"}) as notify:
+        notify.status("x" * 999)
+        assert end.recv(4096) == b"STATUS=" + b"x" * 200
