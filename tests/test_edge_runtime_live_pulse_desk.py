@@ -171,9 +171,9 @@ def test_an_object_for_which_no_valve_may_open_is_refused() -> None:
     due = desk.take_due(now_us=2000)
 
     assert rows_of(due.pulses) == [(0, 4, 1, 5000, 2000)]
-    assert due.ends == [End(FRAME, "refused")]
+    assert due.ends == [End(FRAME, 1, "refused")]
     desk.sent(range(1))
-    assert desk.on_outcome(EjectOutcome(0, OutcomeKind.ACKED)) == [End(FRAME, "fired")]
+    assert desk.on_outcome(EjectOutcome(0, OutcomeKind.ACKED)) == [End(FRAME, 0, "fired")]
 
 
 def test_what_waited_until_its_lead_was_gone_is_late() -> None:
@@ -181,7 +181,7 @@ def test_what_waited_until_its_lead_was_gone_is_late() -> None:
     desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500), (0, 8, 1, 9000, 500), (1, 5, 1, 6500, 500)]), now_us=0)
     due = desk.take_due(now_us=5001)
 
-    assert due.ends == [End(FRAME, "late")]  # no part of an object is hit alone
+    assert due.ends == [End(FRAME, 0, "late")]  # no part of an object is hit alone
     assert rows_of(due.pulses) == [(0, 5, 1, 6500, 500)]
 
 

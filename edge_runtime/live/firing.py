@@ -50,6 +50,7 @@ class Firing:
         self._belt = SteadyBelt(machine.belt_mm_s, machine.timing_spread_us)
         self._desk = PulseDesk(_rules(machine))
         self._unstamped: deque[FrameDecided] = deque()
+        self._ended: list[End] = []
         self._verdicts = [
             FrameVerdicts(flight_ns(machine, camera), own.folded)
             for camera, own in zip(machine.cameras, self._books, strict=True)
@@ -65,6 +66,11 @@ class Firing:
     def unstamped(self) -> Sequence[FrameDecided]:
         """Return the decided frames of which nobody knows yet when they were exposed, oldest first."""
         return tuple(self._unstamped)
+
+    def take_ended(self) -> list[End]:
+        """Return which objects have met their end since the last call, for those who record it."""
+        ended, self._ended = self._ended, []
+        return ended
 
     @property
     def open_frames(self) -> int:
@@ -139,7 +145,7 @@ class Firing:
         """End the objects of frames whose stamp has not come before they passed."""
         while self._unstamped and self._has_passed(self._unstamped[0], now_ns):
             news = self._unstamped.popleft()
-            self._end([End(TargetFrame(news.camera, news.number), "untold")] * (len(news.boxes) // 32))
+            self._end(_all(news, "untold"))
 
     def take_due(self, *, now_us: int) -> Pulses:
         """Return united pulses to be sent now; `sent` or `refuse` must come next."""
@@ -160,7 +166,7 @@ class Firing:
         self._end(self._desk.drop_waiting("unsorted"))
         while self._unstamped:
             news = self._unstamped.popleft()
-            self._end([End(TargetFrame(news.camera, news.number), "unsorted")] * (len(news.boxes) // 32))
+            self._end(_all(news, "unsorted"))
 
     def close(self, published: Sequence[int], *, now_ns: int) -> None:
         """End what is still open and not told to the controller: nobody decides and nobody fires any more.
@@ -182,8 +188,9 @@ class Firing:
         owners = range(len(boxes))
         scheduled = schedule_boxes(self._belt, owners, boxes, self._machine, self._machine.cameras[news.camera])
         pulses = scheduled.pulses
-        no_lane = len(boxes) - len(set(pulses.objects.tolist())) - len(scheduled.untold)
-        self._end([End(frame, "no_lane")] * no_lane + [End(frame, "untold")] * len(scheduled.untold))
+        no_lane = set(owners) - set(pulses.objects.tolist()) - set(scheduled.untold)
+        self._end([End(frame, owner, "no_lane") for owner in sorted(no_lane)])
+        self._end([End(frame, owner, "untold") for owner in scheduled.untold])
         at_axis = msgspec.structs.replace(pulses, open_us=pulses.open_us + at_us)
         self._end(self._desk.add(frame, at_axis, now_us=now_us))
 
@@ -193,9 +200,16 @@ class Firing:
     def _end(self, ends: Iterable[End]) -> None:
         counts: dict[tuple[TargetFrame, ObjectEnd], int] = {}
         for one in ends:
-            counts[one] = counts.get(one, 0) + 1
+            counts[one.frame, one.end] = counts.get((one.frame, one.end), 0) + 1
+            self._ended.append(one)
         for (frame, end), count in counts.items():
             self._books[frame.camera].end(frame.number, end, count)
+
+
+def _all(news: FrameDecided, end: ObjectEnd) -> list[End]:
+    """Return one end for every object of a frame that was to be ejected."""
+    frame = TargetFrame(news.camera, news.number)
+    return [End(frame, owner, end) for owner in range(len(news.boxes) // 32)]  # four int64 each
 
 
 def flight_ns(machine: Machine, camera: Camera) -> int:

@@ -6,13 +6,13 @@ due and tells what came of it.
 >>> desk = PulseDesk(DeskRules(send_ahead_us=5000, min_lead_us=1000, min_pause_us=100, max_pulse_us=9000))
 >>> pulses = pulses_of([(0, 4, 1, 20_000, 500), (1, 4, 1, 20_200, 500), (2, 9, 1, 100, 500)])
 >>> desk.add(TargetFrame(camera=0, number=3), pulses, now_us=0)
-[End(frame=TargetFrame(camera=0, number=3), end='late')]
+[End(frame=TargetFrame(camera=0, number=3), owner=2, end='late')]
 >>> due = desk.take_due(now_us=15_000).pulses
 >>> due.open_us.tolist(), due.pulse_us.tolist()
 ([20000], [700])
 >>> desk.sent(range(50, 51))
->>> desk.on_outcome(EjectOutcome(50, OutcomeKind.ACKED))
-[End(frame=TargetFrame(camera=0, number=3), end='fired'), End(frame=TargetFrame(camera=0, number=3), end='merged')]
+>>> [(end.owner, end.end) for end in desk.on_outcome(EjectOutcome(50, OutcomeKind.ACKED))]
+[(0, 'fired'), (1, 'merged')]
 """
 
 from collections.abc import Sequence
@@ -46,9 +46,10 @@ class TargetFrame(NamedTuple):
 
 
 class End(NamedTuple):
-    """One object of a frame has met its end."""
+    """One object of a frame has met its end; `owner` is its place among those of the frame that were to be ejected."""
 
     frame: TargetFrame
+    owner: int
     end: ObjectEnd
 
 
@@ -85,6 +86,7 @@ class _Target:
     """An object to be hit."""
 
     frame: TargetFrame
+    owner: int
     open_events: int = 0
     is_sent: bool = False
     is_merged: bool = True
@@ -128,9 +130,9 @@ class PulseDesk:
         columns = (pulses.objects, pulses.open_us, pulses.pulse_us, pulses.first_valves, pulses.valve_counts)
         for owner, open_us, pulse_us, first, count in zip(*(column.tolist() for column in columns), strict=True):
             if owner not in late:
-                target = targets.setdefault(owner, _Target(frame))
+                target = targets.setdefault(owner, _Target(frame, owner))
                 self._waiting.append((open_us, pulse_us, first, count, target))
-        return [End(frame, "late")] * len(late)
+        return [End(frame, owner, "late") for owner in sorted(late)]
 
     def take_due(self, *, now_us: int) -> Due:
         """Return united pulses to be sent now; the next call must be `sent`, with their ids, or `refuse`.
@@ -150,7 +152,7 @@ class PulseDesk:
             target.is_sent = True
         self._given = _carried(asked, united.pulses, targets)
         carried = {id(target) for targets in self._given for target in targets}
-        cut = {id(target): End(target.frame, "refused") for target in targets if id(target) not in carried}
+        cut = {id(target): End(target.frame, target.owner, "refused") for target in targets if id(target) not in carried}
         return Due(united.pulses, late + list(cut.values()))
 
     def sent(self, evids: Sequence[int]) -> None:
@@ -165,13 +167,13 @@ class PulseDesk:
         """Give up what `take_due` returned, for it cannot be sent."""
         targets = {id(target): target for targets in self._given for target in targets}
         self._given = []
-        return [End(target.frame, end) for target in targets.values()]
+        return [End(target.frame, target.owner, end) for target in targets.values()]
 
     def drop_waiting(self, end: ObjectEnd) -> list[End]:
         """Give up what was not given out yet."""
         targets = {id(row[4]): row[4] for row in self._waiting}
         self._waiting = []
-        return [End(target.frame, end) for target in targets.values() if not target.is_sent]
+        return [End(target.frame, target.owner, end) for target in targets.values() if not target.is_sent]
 
     def on_outcome(self, outcome: EjectOutcome) -> list[End]:
         """Take what became of an event; return the objects that have met their end with it."""
@@ -181,7 +183,8 @@ class PulseDesk:
             if not outcome.has_fired:
                 target.failed = _failure(outcome)
             if target.open_events == 0:
-                ended.append(End(target.frame, target.failed or ("merged" if target.is_merged else "fired")))
+                end = target.failed or ("merged" if target.is_merged else "fired")
+                ended.append(End(target.frame, target.owner, end))
         return ended
 
     def _drop_late(self, from_us: int) -> list[End]:
@@ -189,7 +192,7 @@ class PulseDesk:
         late = {id(row[4]): row[4] for row in self._waiting if row[0] < from_us}
         if late:
             self._waiting = [row for row in self._waiting if id(row[4]) not in late]
-        return [End(target.frame, "late") for target in late.values()]
+        return [End(target.frame, target.owner, "late") for target in late.values()]
 
     def _due_rows(self, until_us: int) -> list[tuple[int, int, int, int, _Target]]:
         """Return, and forget, the rows that open by `until_us`, those that meet them, and others of their objects."""
