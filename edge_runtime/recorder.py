@@ -139,6 +139,21 @@ class Recorder:
     def record_mistakes(
         self, decisions: Decisions, truths: Sequence[Truth | None], aftermath: Aftermath | None = None
     ) -> list[str]:
+        """Record what went wrong among these objects, and make it durable; see `note_mistakes`.
+
+        Returns:
+            The ids accepted: flushed to the disk when this returns.
+
+        Raises:
+            ConfigError: a truth names a class that the model does not know; nothing was recorded.
+            StorageError: the disk is full or failed. Every object is accounted for all the same.
+        """
+        self.note_mistakes(decisions, truths, aftermath)
+        return self.commit()
+
+    def note_mistakes(
+        self, decisions: Decisions, truths: Sequence[Truth | None], aftermath: Aftermath | None = None
+    ) -> None:
         """Record what went wrong among these objects, and count the norms of all whose truth is known.
 
         Args:
@@ -146,15 +161,13 @@ class Recorder:
             truths: N, None where nothing is known: such an object can only join the audit slice.
             aftermath: what became of them; None when nothing is known.
 
-        Returns:
-            The ids accepted: flushed to the disk when this returns.
-
         Raises:
             ConfigError: a truth names a class that the model does not know; nothing was recorded.
             StorageError: the disk is full or failed. Every object is accounted for all the same: do not pass them
                 again; what waits in memory goes with the next commit.
 
         Note:
+            It is durable after the next `commit`; `Spool` tells when that comes by itself.
             An object of the audit slice is held out: it becomes an audit record, with its label if it has one, and
             never a class mistake. A mistake whose label is less sure than the policy asks for becomes a candidate, and
             so do some of the objects of which nothing is known but that the model is in doubt.
@@ -176,7 +189,6 @@ class Recorder:
                 failed = self._try_append(self._header(shown, row, truth, failure), shown, row)
         if failed:
             raise failed
-        return self.commit()
 
     def commit(self) -> list[str]:
         """Make records and norm sums that wait in memory durable; call it when the stream pauses or the lot ends.

@@ -56,13 +56,14 @@ class Bench:
         self.shared = SharedState.create(machine, bands=3, rows=1, channels=1)
         share = self.shared.cameras[0]
         ring_fd, books_fd, news_fd = share.ring.memory.fd, share.books.memory.fd, self.shared.news.receiver.fileno()
+        records_fd = self.shared.records.sender.fileno()
         role = Role(
             "bridge",
             "bridge",
             0,
             RealtimeSettings(is_memory_locked=False),
-            lambda child: BridgePlan(child, (ring_fd,), (books_fd,), news_fd),
-            (ring_fd, books_fd, news_fd),
+            lambda child: BridgePlan(child, (ring_fd,), (books_fd,), news_fd, records_fd),
+            (ring_fd, books_fd, news_fd, records_fd),
         )
         self.running = start_process(role, 1, machine=str(path), vitals_fd=self.shared.vitals.memory.fd)
         self.control = self.running.control

@@ -4,7 +4,7 @@ It owns the port. It looks every millisecond, and nothing here waits for anythin
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,17 @@ from edge_runtime.live.controller_axis import ControllerAxis
 from edge_runtime.live.firing import Firing, StampOf, flight_ns
 from edge_runtime.live.frame_ring import FrameRing
 from edge_runtime.live.ladder import Ladder, Level
-from edge_runtime.live.messages import FrameClaimed, ProcessLost, Stop, Wish, decode_frame_news
+from edge_runtime.live.messages import (
+    FrameClaimed,
+    InspectionVerdict,
+    ObjectEnded,
+    ProcessLost,
+    RecorderNews,
+    Stop,
+    Wish,
+    decode_frame_news,
+    encode,
+)
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.trigger_match import SeenFrame
@@ -38,7 +48,7 @@ from firmware_bridge.keeper_events import (
 from firmware_bridge.link_core import LinkSettings
 from firmware_bridge.link_events import EjectOutcome
 from firmware_bridge.link_keeper import LinkKeeper
-from firmware_bridge.messages import TriggerStamp
+from firmware_bridge.messages import TriggerStamp, Verdict, VerdictSource
 from firmware_bridge.transport_open import open_transport
 
 __all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
@@ -46,6 +56,7 @@ __all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
 _LOOK_S: Final = 0.001
 _SILENCE_NS: Final = 50_000_000
 _FULL: Final = 1000
+_INSPECTIONS: Final = (VerdictSource.INSPECTION_ACCEPT, VerdictSource.INSPECTION_REJECT)
 _LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 4 s
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
 _log = structlog.get_logger(__name__)
@@ -58,12 +69,14 @@ class BridgePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         child: see `ChildPlan`.
         ring_fds, books_fds: of each camera, in the machine's order.
         news_fd: from the workers.
+        records_fd: to the recorder.
     """
 
     child: ChildPlan
     ring_fds: tuple[int, ...]
     books_fds: tuple[int, ...]
     news_fd: int
+    records_fd: int
 
 
 def run_bridge(plan: BridgePlan, child: Child) -> None:
@@ -93,6 +106,7 @@ class _Bridge:
         self._clock = child.clock
         self._rings = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
         self._news = Packets.attach(plan.news_fd)
+        self._records = Packets.attach(plan.records_fd)
         books = [FrameBooks(SharedMemory.attach(fd)) for fd in plan.books_fds]
         self._looked = [own.folded for own in books]  # frames below these have been looked at
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
@@ -200,6 +214,7 @@ class _Bridge:
         now_ns = self._clock.monotonic_ns()
         self._firing.give_up_unstamped(now_ns=now_ns)
         self._firing.see(self._published(), now_ns=now_ns)
+        self._tell([ObjectEnded(*one.frame, one.owner, one.end) for one in self._firing.take_ended()])
 
     def _take_news(self) -> None:
         while (message := self._news.receive()) is not None:
@@ -215,6 +230,8 @@ class _Bridge:
                     self._firing.on_outcome(event)
                 case TriggerStamp():
                     self._axis.add_stamp(event, self._clock.monotonic_ns())
+                case Verdict():
+                    self._tell_verdict(event)
                 case LinkLost():
                     _log.error("bridge.link_lost", reason=event.reason.value, detail=event.detail)
                 case LinkRestored():
@@ -236,12 +253,24 @@ class _Bridge:
             self._firing.disarm()
             return
         now_ns = self._clock.monotonic_ns()
-        self._axis.pair(now_ns)
+        self._tell(self._axis.pair(now_ns))
         now_us = self._axis.now_us(now_ns)
         self._firing.stamp(self._stamps(), now_us=now_us)
         due = self._firing.take_due(now_us=now_us)
         if len(due):
             self._firing.sent(link.eject(self._axis.events_of(due)))
+
+    def _tell(self, news: Iterable[RecorderNews]) -> None:
+        """Tell the recorder; what finds no room there is not recorded."""
+        for one in news:
+            self._records.send(encode(one))
+
+    def _tell_verdict(self, verdict: Verdict) -> None:
+        at_us = self._axis.verdict_us(verdict.tick, self._clock.monotonic_ns())
+        if at_us is not None and verdict.source in _INSPECTIONS:
+            is_rejected = verdict.source == VerdictSource.INSPECTION_REJECT
+            news = InspectionVerdict(verdict.object_id, verdict.class_id, verdict.confidence_255, is_rejected, at_us)
+            self._tell([news])
 
     def _stamps(self) -> list[StampOf]:
         found = []

@@ -9,10 +9,13 @@ from typing import Final
 import structlog
 
 from edge_runtime.decisions import Pulses
+from edge_runtime.live.messages import FrameExposed
 from edge_runtime.live.trigger_match import Anchored, FramePaired, FrameUntold, MatchSettings, SeenFrame, TriggerMatch
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
 from firmware_bridge.clock_fit import ClockFit
+from firmware_bridge.errors import LinkStateError
+from firmware_bridge.event_window import unwrap
 from firmware_bridge.link import Link
 from firmware_bridge.link_events import EjectEvent
 from firmware_bridge.messages import TriggerStamp
@@ -61,18 +64,28 @@ class ControllerAxis:
         if self._matches:
             self._matches[camera].add_frame(frame, now_ns)
 
-    def pair(self, now_ns: int) -> None:
-        """Find out which stamp is whose."""
+    def pair(self, now_ns: int) -> list[FrameExposed]:
+        """Find out which stamp is whose; return the frames whose exposure is known now."""
+        known: list[FrameExposed] = []
         for camera, match in enumerate(self._matches):
             for found in match.take(now_ns):
                 match found:
                     case FramePaired():
                         self._keep(camera, found.number, self._us(found.tick))
+                        known.append(FrameExposed(camera, found.number, self._us(found.tick)))
                     case FrameUntold():
                         self.untold += 1
                         _log.debug("bridge.frame_untold", camera=camera, number=found.number, reason=found.reason)
                     case Anchored():
                         _log.info("bridge.anchored", camera=camera, before=found.before, offset=found.offset)
+        return known
+
+    def verdict_us(self, tick_u32: int, now_ns: int) -> int | None:
+        """Return when a tick on the wire was, on the axis, taken nearest to now; None where that is not known."""
+        try:
+            return None if self._fit is None else self._us(unwrap(tick_u32, self._fit.tick_at(now_ns)))
+        except LinkStateError:
+            return None
 
     def exposed_us(self, camera: int, number: int) -> int | None:
         """Return when a frame's first line was exposed; None where that is not known (yet)."""

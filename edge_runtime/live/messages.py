@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from edge_runtime.live.books import Missing
+from edge_runtime.live.books import Missing, ObjectEnd
 from edge_runtime.residual import Origin
 
 __all__ = [
@@ -17,22 +17,26 @@ __all__ = [
     "ChildNews",
     "FrameClaimed",
     "FrameDecided",
+    "FrameExposed",
     "FrameMissed",
     "FrameNews",
     "FrameReady",
+    "InspectionVerdict",
     "NewOrigin",
+    "ObjectEnded",
     "Order",
     "ProcessFailed",
     "ProcessLost",
     "ProcessReady",
     "RecordReady",
+    "RecorderNews",
     "Stop",
     "Wish",
     "decode_child_news",
     "decode_frame_news",
     "decode_frame_ready",
     "decode_order",
-    "decode_record_ready",
+    "decode_recorder_news",
     "encode",
 ]
 
@@ -95,7 +99,42 @@ class FrameDecided(msgspec.Struct, frozen=True, array_like=True, tag="decided"):
     boxes: bytes
 
 
-class RecordReady(msgspec.Struct, frozen=True, array_like=True):
+class FrameExposed(msgspec.Struct, frozen=True, array_like=True, tag="exposed"):
+    """Bridge to recorder: when a frame's first line was exposed, in microseconds on the controller's axis."""
+
+    camera: int
+    number: int
+    at_us: int
+
+
+class ObjectEnded(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+    """Bridge to recorder: the end of one object; `owner` is its place among those of the frame to be ejected."""
+
+    camera: int
+    number: int
+    owner: int
+    end: ObjectEnd
+
+
+class InspectionVerdict(msgspec.Struct, frozen=True, array_like=True, tag="verdict"):
+    """Bridge to recorder: what the inspection behind the valves says of a piece.
+
+    Attributes:
+        lane: index of its lane.
+        class_id: what it was.
+        confidence_255: 255 is certain.
+        is_rejected: seen on the side of the ejected.
+        at_us: when, on the controller's axis.
+    """
+
+    lane: int
+    class_id: int
+    confidence_255: int
+    is_rejected: bool
+    at_us: int
+
+
+class RecordReady(msgspec.Struct, frozen=True, array_like=True, tag="record"):
     """Vision to recorder: decisions with their crops lie in a ring of records.
 
     Attributes:
@@ -163,18 +202,19 @@ class ArmingLost(msgspec.Struct, frozen=True, array_like=True, tag="arming_lost"
 
 
 FrameNews: TypeAlias = FrameClaimed | FrameMissed | FrameDecided
+RecorderNews: TypeAlias = RecordReady | FrameExposed | ObjectEnded | InspectionVerdict
 Order: TypeAlias = Wish | ProcessLost | Announce | NewOrigin | Stop
 ChildNews: TypeAlias = ProcessReady | ProcessFailed | ArmingLost
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _frame_ready: Final["msgspec.msgpack.Decoder[FrameReady]"] = msgspec.msgpack.Decoder(FrameReady)
 _frame_news: Final["msgspec.msgpack.Decoder[FrameNews]"] = msgspec.msgpack.Decoder(FrameNews)
-_record_ready: Final["msgspec.msgpack.Decoder[RecordReady]"] = msgspec.msgpack.Decoder(RecordReady)
+_recorder_news: Final["msgspec.msgpack.Decoder[RecorderNews]"] = msgspec.msgpack.Decoder(RecorderNews)
 _order: Final["msgspec.msgpack.Decoder[Order]"] = msgspec.msgpack.Decoder(Order)
 _child_news: Final["msgspec.msgpack.Decoder[ChildNews]"] = msgspec.msgpack.Decoder(ChildNews)
 
 
-def encode(message: FrameReady | RecordReady | FrameNews | Order | ChildNews) -> bytes:
+def encode(message: FrameReady | RecorderNews | FrameNews | Order | ChildNews) -> bytes:
     """Return a message's bytes."""
     return _encoder.encode(message)
 
@@ -189,9 +229,9 @@ def decode_frame_news(data: bytes) -> FrameNews:
     return _frame_news.decode(data)
 
 
-def decode_record_ready(data: bytes) -> RecordReady:
+def decode_recorder_news(data: bytes) -> RecorderNews:
     """Return the message of these bytes; both ends are of one build."""
-    return _record_ready.decode(data)
+    return _recorder_news.decode(data)
 
 
 def decode_order(data: bytes) -> Order:

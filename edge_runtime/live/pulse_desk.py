@@ -152,7 +152,9 @@ class PulseDesk:
             target.is_sent = True
         self._given = _carried(asked, united.pulses, targets)
         carried = {id(target) for targets in self._given for target in targets}
-        cut = {id(target): End(target.frame, target.owner, "refused") for target in targets if id(target) not in carried}
+        cut = {
+            id(target): End(target.frame, target.owner, "refused") for target in targets if id(target) not in carried
+        }
         return Due(united.pulses, late + list(cut.values()))
 
     def sent(self, evids: Sequence[int]) -> None:

@@ -5,6 +5,8 @@ counts. Its death costs records of a moment and no decision.
 """
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +16,20 @@ import structlog
 from edge_runtime.decisions import Decisions
 from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.live.child import Child, ChildPlan
+from edge_runtime.live.follow_up import FollowUp
 from edge_runtime.live.frame_recording import FrameRecording
 from edge_runtime.live.frame_ring import FrameRing
 from edge_runtime.live.ladder import Level
-from edge_runtime.live.messages import NewOrigin, RecordReady, Stop, decode_record_ready
+from edge_runtime.live.messages import (
+    FrameExposed,
+    InspectionVerdict,
+    NewOrigin,
+    ObjectEnded,
+    RecorderNews,
+    RecordReady,
+    Stop,
+    decode_recorder_news,
+)
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.shared_memory import SharedMemory
@@ -95,9 +107,11 @@ class _Recorder:
         self._frames = [FrameRing(SharedMemory.attach(fd)) for fd in plan.ring_fds]
         self._rings = [RecordRing(SharedMemory.attach(fd)) for fd in plan.record_fds]
         self._spool = spool
-        self._recorders = {index: Recorder(spool, origin, child.clock) for index, origin in plan.origins.items()}
-        self._set_size = machine.live.workers
         self._truth = Truth("T0", plan.teach_class, plan.purity, "teach lot") if plan.teach_class else None
+        self._recorders = {index: Recorder(spool, origin, child.clock) for index, origin in plan.origins.items()}
+        self._followed = {index: self._follow(index, origin) for index, origin in plan.origins.items()}
+        self._newest = max(self._followed)  # of the sets of workers: verdicts are about its objects
+        self._set_size = machine.live.workers
         names = next(iter(plan.origins.values())).class_names
         self._recording = FrameRecording(Path(plan.recording), machine, names) if plan.recording else None
         self._lost: Counter[str] = Counter()
@@ -112,7 +126,7 @@ class _Recorder:
         for order in self._child.orders():
             match order:
                 case NewOrigin():
-                    self._recorders[order.set_index] = Recorder(self._spool, order.origin, self._child.clock)
+                    self._change(order)
                 case Stop():
                     return False
                 case _:
@@ -129,9 +143,9 @@ class _Recorder:
         self._child.beat()
         count = 0
         while count < _MOST_AT_ONCE and (message := self._records.receive()) is not None:
-            self._take(decode_record_ready(message))
+            self._hear(decode_recorder_news(message))
             count += 1
-        self._commit_if_due()
+        self._finish_due()
         return count > 0
 
     def close(self) -> None:
@@ -140,11 +154,39 @@ class _Recorder:
         Raises:
             StorageError: the disk is full or failed.
         """
+        for followed in self._followed.values():
+            followed.record_until(self._child.clock.monotonic_ns(), is_last=True)
         self._spool.commit()
         if self._recording is not None:
             self._recording.close()
         counts = [msgspec.to_builtins(recorder.counts()) for recorder in self._recorders.values()]
-        _log.info("recorder.closed", counts=counts, lost=dict(self._lost))
+        tallies = [msgspec.to_builtins(followed.tally) for followed in self._followed.values()]
+        _log.info("recorder.closed", counts=counts, verdicts=tallies, lost=dict(self._lost))
+
+    def _change(self, order: NewOrigin) -> None:
+        """Mark what a set of workers decides from now on with another model."""
+        before = self._followed.get(order.set_index)
+        if before is not None:
+            self._try(lambda: before.record_until(self._child.clock.monotonic_ns(), is_last=True))
+        self._recorders[order.set_index] = Recorder(self._spool, order.origin, self._child.clock)
+        self._followed[order.set_index] = self._follow(order.set_index, order.origin)
+        self._newest = order.set_index
+
+    def _follow(self, index: int, origin: Origin) -> FollowUp:
+        return FollowUp(self._machine, self._recorders[index], origin, self._truth)
+
+    def _hear(self, news: RecorderNews) -> None:
+        match news:
+            case RecordReady():
+                self._take(news)
+            case FrameExposed():
+                for followed in self._followed.values():
+                    self._try(partial(followed.on_exposed, news))
+            case ObjectEnded():
+                for followed in self._followed.values():
+                    followed.on_ended(news)
+            case InspectionVerdict():
+                self._followed[self._newest].on_verdict(news)
 
     def _take(self, ready: RecordReady) -> None:
         camera = self._machine.cameras[ready.camera]
@@ -153,15 +195,20 @@ class _Recorder:
             self._lost["overrun"] += 1
             return
         key, decisions = found
+        self._newest = ready.place // self._set_size
+        if self._recording is not None:
+            self._try(partial(self._recording.take, key, decisions, self._frames[key.camera]))
+        self._try(partial(self._record, key, decisions, self._followed[self._newest]))
+
+    def _try(self, record: Callable[[], None]) -> None:
+        """Do something with the disk; what fails is counted, and the next thing is tried all the same."""
         try:
-            if self._recording is not None:
-                self._recording.take(key, decisions, self._frames[key.camera])
-            self._record(key, decisions, self._recorders[ready.place // self._set_size])
+            record()
         except StorageError as error:
             self._lost["storage"] += 1
             _log.error("recorder.storage", error=str(error))
 
-    def _record(self, key: FrameKey, decisions: Decisions, recorder: Recorder) -> None:
+    def _record(self, key: FrameKey, decisions: Decisions, followed: FollowUp) -> None:
         if not len(decisions) or not decisions.pixels.size:
             return
         if key.level >= Level.L2_NORM:  # not the model's decisions: they say nothing of its mistakes
@@ -170,14 +217,16 @@ class _Recorder:
         if self._truth is None and self._child.vitals.level >= Level.L1:
             self._lost["shed"] += len(decisions)
             return
-        recorder.record_mistakes(decisions, [self._truth] * len(decisions))
+        followed.take(key, decisions)
 
-    def _commit_if_due(self) -> None:
+    def _finish_due(self) -> None:
+        """Record what is complete by now, and make it durable once a second."""
         now_ns = self._child.clock.monotonic_ns()
-        if now_ns - self._committed_ns < _COMMIT_NS:
-            return
-        self._committed_ns = now_ns
-        try:
-            self._spool.commit()
-        except StorageError as error:
-            _log.error("recorder.storage", error=str(error))
+        for followed in self._followed.values():
+            self._try(partial(followed.record_until, now_ns))
+        if now_ns - self._committed_ns >= _COMMIT_NS:
+            self._committed_ns = now_ns
+            self._try(self._commit)
+
+    def _commit(self) -> None:
+        self._spool.commit()

@@ -71,11 +71,15 @@ class Roles:
         books = tuple(share.books.memory.fd for share in self._shared.cameras)
         news_fd = self._shared.news.receiver.fileno()
 
+        records_fd = self._shared.records.sender.fileno()
+
         def plan(child: ChildPlan) -> BridgePlan:
-            return BridgePlan(child, self._rings, books, news_fd)
+            return BridgePlan(child, self._rings, books, news_fd, records_fd)
 
         realtime = self._realtime(self._machine.live.bridge_cores, 0, below=0)
-        return Role("bridge", "bridge", self._row_after_workers(0), realtime, plan, (*self._rings, *books, news_fd))
+        return Role(
+            "bridge", "bridge", self._row_after_workers(0), realtime, plan, (*self._rings, *books, news_fd, records_fd)
+        )
 
     def recorder(self, wish: RecordWish, origins: Callable[[], dict[int, Origin]]) -> Role:
         """Return the place of the recorder.
