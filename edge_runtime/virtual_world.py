@@ -37,7 +37,6 @@ from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, check_ca
 from edge_runtime.virtual_world_scene import NO_PIECES, BeltPieces, WorldScene
 from firmware_bridge.board import BoardSettings
 from firmware_bridge.board_choice import open_board
-from firmware_bridge.chaos import LinkedPty
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.pulse_recorder import SELFTEST_EVID
 
@@ -48,6 +47,7 @@ _AHEAD_NS: Final = 50_000_000  # between making the world and its line 0
 _AHEAD_BLOCKS: Final = 2  # from the start of the feeder to the first piece under a camera
 _NS_PER_MS: Final = 1_000_000
 _U32: Final = 0xFFFFFFFF
+_TCP: Final = "tcp://127.0.0.1:"
 
 
 class WorldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,6 +70,9 @@ class WorldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     buffer_blocks: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
     drift_ppm: Annotated[int, msgspec.Meta(ge=-1000, le=1000)] = 0
     inspection: InspectionTraits = InspectionTraits(share=0.0)
+
+
+_TCP: Final = "tcp://127.0.0.1:"
 
 
 class VirtualWorld:
@@ -113,7 +116,7 @@ class VirtualWorld:
         self._agenda = Agenda(self.plan)
         names = tuple(camera.name for camera in machine.cameras)
         self.cameras = CameraServer(folder / "camera.sock", names, buffer_blocks=settings.buffer_blocks)
-        self.controller = WorldController(board, folder / "controller", self.plan.line_0_ns)
+        self.controller = WorldController(board, _line_of(machine, folder), self.plan.line_0_ns)
         self._control = ControlSocket(folder / "world.ctl")
         self._scene_block: int | None = None
         self._flight: Flight | None = None
@@ -152,12 +155,12 @@ class VirtualWorld:
 
     def step(self, timeout_s: float) -> None:
         """Wait at most timeout_s for somebody to say something, then let everything happen that is due."""
-        lines, sockets = self.controller.readers(), [*self.cameras.readers(), *self._control.readers()]
-        watched: list[LinkedPty | socket.socket] = [*lines, *sockets]
+        lines, sockets = self.controller.filenos(), [*self.cameras.readers(), *self._control.readers()]
+        watched: list[int | socket.socket] = [*lines, *sockets]
         readable, _, _ = select.select(watched, self.cameras.writers(), [], timeout_s)
         now_ns = self._clock.monotonic_ns()
         ended = self._pass_moments(now_ns)
-        if lines and lines[0] in readable:
+        if any(line in readable for line in lines):
             self.controller.hear(now_ns)
         self.controller.advance(now_ns)
         for moment in ended:
@@ -370,3 +373,10 @@ def _wake_figures(lateness_us: Sequence[int], cpu_share: float) -> WakeFigures |
     values = np.array(lateness_us, np.int64)
     p50, p99 = (round(float(value)) for value in np.quantile(values, (0.5, 0.99)))
     return WakeFigures(p50, p99, int(values.max()), cpu_share)
+
+
+def _line_of(machine: Machine, folder: Path) -> Path | int:
+    """Return where the controller is found: at the machine's TCP port of this computer, else at a terminal."""
+    if machine.port.startswith(_TCP) and machine.port.removeprefix(_TCP).isdigit():
+        return int(machine.port.removeprefix(_TCP))
+    return folder / "controller"

@@ -1,4 +1,4 @@
-"""The controller of a virtual world: a board on a pseudo-terminal, whose power and line may fail.
+"""The controller of a virtual world: a board on a line, and power and line may fail.
 
 It moves bytes and time like `firmware_bridge.board_shell`, but knows when it really happened: a trigger is latched at
 its own time, however late this process woke. It must not know pieces or pixels.
@@ -13,19 +13,15 @@ its own time, however late this process woke. It must not know pieces or pixels.
 SAFE SAFE
 """
 
-import os
 from pathlib import Path
-from typing import Final
 
+from edge_runtime.virtual_world_line import WorldLine, open_line
 from edge_runtime.virtual_world_log import BoardLog
 from firmware_bridge.board import Board
-from firmware_bridge.chaos import LinkedPty
-from firmware_bridge.errors import LinkStateError, TransportError
+from firmware_bridge.errors import LinkStateError
 from firmware_bridge.messages import BoardState, Verdict
 
 __all__ = ["WorldController"]
-
-_READ_B: Final = 65_536
 
 
 class WorldController:
@@ -38,19 +34,19 @@ class WorldController:
 
     Args:
         board: just switched on.
-        link: symlink that names its terminal.
+        place: symlink that names its terminal, or the TCP port at which it listens.
         line_0_ns: zero of the log's axis.
 
     Raises:
-        TransportError: the system has no pseudo-terminal left, or the link cannot be made.
+        TransportError: the system has no pseudo-terminal left, the link cannot be made, or the port is in use.
     """
 
-    def __init__(self, board: Board, link: Path, line_0_ns: int) -> None:
+    def __init__(self, board: Board, place: Path | int, line_0_ns: int) -> None:
         self.board = board
         self.log = BoardLog(line_0_ns, board.settings.drift_ppm)
         self.dropped_b = 0
-        self._link = link
-        self._pty: LinkedPty | None = LinkedPty(link)
+        self._place = place
+        self._line: WorldLine | None = open_line(place)
         self._silent_until_ns = self._unplugged_until_ns = 0
 
     @property
@@ -58,9 +54,9 @@ class WorldController:
         """Tell whether the valves may fire."""
         return self.board.state in {BoardState.ARMED, BoardState.DEGRADED}
 
-    def readers(self) -> list[LinkedPty]:
+    def filenos(self) -> list[int]:
         """Return what to look at for reading: nothing while the line is unplugged."""
-        return [] if self._pty is None else [self._pty]
+        return [] if self._line is None else self._line.filenos()
 
     def trigger(self, frame_no: int, at_ns: int) -> None:
         """Latch a block's trigger at its own time; it must not lie before any time told before."""
@@ -68,19 +64,14 @@ class WorldController:
 
     def hear(self, now_ns: int) -> None:
         """Take what the host has sent."""
-        if self._pty is None:
-            return
-        try:
-            data = self._pty.read(_READ_B, 0.0)
-        except TransportError:  # nothing that the board could do about
-            return
+        data = b"" if self._line is None else self._line.read()
         if data and now_ns >= self._silent_until_ns:
             self.board.feed(data, now_ns)
 
     def advance(self, now_ns: int) -> None:
         """Let time pass: the board acts and speaks, and it is written down."""
-        if self._pty is None and now_ns >= self._unplugged_until_ns:
-            self._pty = LinkedPty(self._link)
+        if self._line is None and now_ns >= self._unplugged_until_ns:
+            self._line = open_line(self._place)
         self.board.advance(now_ns)
         self._note(now_ns)
         output = self.board.take_output()
@@ -111,17 +102,15 @@ class WorldController:
         self._silent_until_ns = until_ns
 
     def unplug(self, until_ns: int) -> None:
-        """Take the terminal away, as a cable that is pulled, until that time; the host reads a hang-up."""
+        """Take the line away, as a cable that is pulled, until that time; the host reads a hang-up."""
         self._unplugged_until_ns = until_ns
-        if self._pty is not None:
-            self._pty.close()
-            self._pty = None
+        self.close()
 
     def close(self) -> None:
-        """Remove the terminal; twice is harmless."""
-        if self._pty is not None:
-            self._pty.close()
-            self._pty = None
+        """Take the line away; twice is harmless."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
     def _note(self, now_ns: int) -> None:
         fired = self.board.take_fired()
@@ -131,9 +120,6 @@ class WorldController:
     def _say(self, data: bytes, now_ns: int) -> None:
         """Put bytes on the line as far as there is room: a board does not wait for its host."""
         count = 0
-        if self._pty is not None and now_ns >= self._silent_until_ns:
-            try:
-                count = os.write(self._pty.fileno(), data)
-            except OSError:  # no room
-                count = 0
+        if self._line is not None and now_ns >= self._silent_until_ns:
+            count = self._line.write(data)
         self.dropped_b += len(data) - count
