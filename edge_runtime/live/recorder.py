@@ -214,7 +214,8 @@ class _Recorder:
         if key.level >= Level.L2_NORM:  # not the model's decisions: they say nothing of its mistakes
             self._lost["norm_table"] += len(decisions)
             return
-        if self._truth is None and self._child.vitals.level >= Level.L1:
+        is_extra = self._truth is None and not followed.has_inspection  # audit and candidates, no known truth
+        if is_extra and self._child.vitals.level >= Level.L1:
             self._lost["shed"] += len(decisions)
             return
         followed.take(key, decisions)

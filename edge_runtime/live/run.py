@@ -23,6 +23,7 @@ from edge_runtime.live.model_sets import ModelSet, ModelSets
 from edge_runtime.live.processes import Role
 from edge_runtime.live.restart_rules import RestartSettings
 from edge_runtime.live.roles import SETS, RecordWish, Roles, rows_of
+from edge_runtime.live.run_diary import RunDiary
 from edge_runtime.live.run_report import RunReport
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
@@ -38,6 +39,7 @@ COMMAND_SOCKET: Final = "commands.sock"
 _FULL: Final = 1000
 _ARM_AGAIN_NS: Final = 3 * NS_PER_S
 _MOST_ARM_TRIES: Final = 10
+_WRITE_NS: Final = NS_PER_S // 2
 _LOOKS_MS: Final = 2.0  # the bridge looks every millisecond
 _log = structlog.get_logger(__name__)
 
@@ -97,9 +99,12 @@ class LiveRun:
         first = ModelSet(model, self._origin_of(model))
         self._models = ModelSets(self._supervisor, first, self._origin_of, self._roles.workers)
         self._supervisor.place(self._places(model))
+        facts = {"machine": self._machine.name, "model_id": first.origin.model_id, "lot": wish.lot}
+        self._diary = RunDiary(_state_folder(wish.machine, self._machine) / "runs", facts, clock)
         self._commands = CommandSocket(command_socket(wish.machine, self._machine))
         self._began_ns = clock.monotonic_ns()
         self._is_begun = False
+        self._written_ns = 0
         self._arm_tries = 0
         self._armed_ns: int | None = None  # when arming was last tried, until it has succeeded once
 
@@ -119,11 +124,15 @@ class LiveRun:
                 self._begin_when_ready()
                 self._models.look()
                 self._commands.answer(self._reply)
+                self._write_down()
             self._commands.close()
             self._supervisor.stop()
             report = self.report()
             failed = self._supervisor.failed
+            self._diary.note(report)
+            self._diary.close("failed" if failed else "stopped")
         finally:
+            self._diary.close("broken")
             self._commands.close()
             self._models.close()
             self._supervisor.stop()  # whatever ended the run: no process is left behind
@@ -168,6 +177,13 @@ class LiveRun:
             self._arm_tries += 1
             self._armed_ns = now_ns
             self._supervisor.want(self._first_wish())
+
+    def _write_down(self) -> None:
+        """Hand the books to the diary, a few times a second."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._written_ns >= _WRITE_NS:
+            self._written_ns = now_ns
+            self._diary.note(self.report())
 
     def _first_wish(self) -> Wish:
         """Return what to begin with: in a teach lot the feeder runs and the valves stay shut."""

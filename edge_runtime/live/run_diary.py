@@ -1,0 +1,108 @@
+"""The journal of the run under way: the supervisor hands the books over and never waits for the disk.
+
+It also sees to it that a state folder has one run at a time, and closes the runs whose supervisor was killed.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from edge_runtime.errors import StorageError
+from edge_runtime.live.run_journal import RunJournal, close_lost
+from firmware_bridge.clock import Clock
+
+__all__ = ["RunDiary"]
+
+_PERIOD_S: Final = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class RunDiary:
+    """One run's entry; `note` from one thread, the disk in another.
+
+    Args:
+        folder: of the journal; made if missing.
+        facts: what runs, by name.
+        clock: for the records.
+
+    Raises:
+        StorageError: another run goes on, or the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, facts: Mapping[str, str], clock: Clock) -> None:
+        self._lock = _lock(folder)
+        try:
+            lost = close_lost(folder, clock)
+            self._journal = RunJournal.begin(folder, facts, clock=clock)
+        except StorageError:
+            os.close(self._lock)
+            raise
+        for run in lost.runs:
+            _log.error("run.closed_as_lost", number=run.number, begun_utc=run.begun_utc, seen_utc=run.seen_utc)
+        for name, why in lost.damaged.items():
+            _log.error("run.journal_damaged", name=name, why=why)
+        self._books: msgspec.Struct | None = None
+        self._is_over = threading.Event()
+        self._writer = threading.Thread(target=self._write, name="run-diary", daemon=True)
+        self._writer.start()
+
+    @property
+    def number(self) -> int:
+        """Return the number of this run."""
+        return self._journal.record.number
+
+    def note(self, books: msgspec.Struct) -> None:
+        """Hand over the books as they are now; the latest ones reach the disk within a second."""
+        self._books = books
+
+    def close(self, end: str) -> None:
+        """Write the last books and how the run ended, and let the next run begin; twice is harmless.
+
+        Args:
+            end: for people and for counting: "stopped".
+        """
+        if self._is_over.is_set():
+            return
+        self._is_over.set()
+        self._writer.join()
+        try:
+            self._snapshot()
+            self._journal.close(end)
+        except StorageError as error:
+            _log.error("run.journal_failed", error=str(error))
+        os.close(self._lock)
+
+    def _write(self) -> None:
+        while not self._is_over.wait(_PERIOD_S):
+            try:
+                self._snapshot()
+            except StorageError as error:
+                _log.error("run.journal_failed", error=str(error))
+
+    def _snapshot(self) -> None:
+        books, self._books = self._books, None
+        if books is not None:
+            self._journal.snapshot(books)
+
+
+def _lock(folder: Path) -> int:
+    """Return a handle that holds the folder for this process alone; the system lets go of it when the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be used: {error.strerror or error}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StorageError(
+            f"{folder}: another run goes on there; stop it first, or give this one a live.state"
+        ) from error
+    return handle
