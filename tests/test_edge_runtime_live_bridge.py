@@ -1,5 +1,7 @@
 """The bridge process against a virtual controller on a terminal: what it fires, and how it leaves."""
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,6 +147,16 @@ def test_not_armed_it_fires_at_nothing_and_says_so(bench: Bench) -> None:
 
     assert bench.end().ends == {"unsorted": 1}
     assert bench.board.all_fired == []
+
+
+def test_a_service_manager_that_asks_all_processes_to_end_leaves_the_order_to_the_supervisor(bench: Bench) -> None:
+    arm(bench)
+    os.kill(bench.running.pid, signal.SIGTERM)
+    bench.show(is_decided=True)
+    bench.order(Stop())
+
+    assert bench.end().ends == {"fired": 1}
+    assert bench.running.ended() == "exit 0"
 
 
 def test_without_a_supervisor_it_turns_the_feeder_off_and_ends(bench: Bench) -> None:

@@ -1,5 +1,6 @@
-"""The entry of every process under the supervisor: `python -m edge_runtime.live ROLE PLAN`; people start none."""
+"""The entry of every process under the supervisor: `python -m edge_runtime.live ROLE PLAN`; not for people."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -63,6 +64,7 @@ def main() -> None:
         SystemExit: with the error's exit code, where the role cannot go on.
     """
     configure_logs(verbose=1, quiet=False)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager sends it to all at once; the supervisor says when
     {"capture": _capture, "vision": _vision, "bridge": _bridge, "recorder": _recorder}[sys.argv[1]](
         sys.argv[2].encode()
     )
