@@ -29,13 +29,14 @@ _TCP: Final = "tcp://"
 DEFAULT_BAUD: Final = 921_600  # that of transport_serial, which needs pyserial
 
 
-def open_transport(name: str, *, clock: Clock, baud: int = DEFAULT_BAUD) -> Transport:
+def open_transport(name: str, *, clock: Clock, baud: int = DEFAULT_BAUD, timeout_s: float = 1.0) -> Transport:
     """Open what `name` stands for.
 
     Args:
         name: see the table above.
         clock: whose time a virtual board lives in; the others do not use it.
         baud: line rate of a serial port; the others do not use it.
+        timeout_s: how long connecting, and each write, may wait; a virtual board never does.
 
     Raises:
         TransportError: the name is none of the three, or what it names cannot be opened.
@@ -48,11 +49,11 @@ def open_transport(name: str, *, clock: Clock, baud: int = DEFAULT_BAUD) -> Tran
     if name.startswith(_TCP):
         from firmware_bridge.transport_tcp import open_tcp  # noqa: PLC0415 - one medium a process
 
-        return open_tcp(*_tcp_address(name))
+        return open_tcp(*_tcp_address(name), connect_timeout_s=timeout_s, write_timeout_s=timeout_s)
     if PurePosixPath(name).is_absolute():
         from firmware_bridge.transport_serial import open_serial  # noqa: PLC0415 - needs pyserial
 
-        return open_serial(name, baud=baud)
+        return open_serial(name, baud=baud, write_timeout_s=timeout_s)
     hint = f": try /dev/{name}" if name.startswith("tty") else ""
     raise TransportError(f"port {name!r} is no absolute path, tcp://host:port or {VIRTUAL}{hint}")
 

@@ -1,5 +1,7 @@
 """A name opens exactly one kind of transport, and a wrong name says what it should have been."""
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,19 @@ def test_virtual_opens_a_board_on_the_clock_of_the_caller() -> None:
     clock = ManualClock()
     link = Link(open_transport("virtual", clock=clock), clock, LinkSettings(epoch_seed=1))
     assert link.connect(1.0).n_valves == 256
+
+
+def test_a_host_that_does_not_answer_is_given_up_after_the_timeout() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):  # more than its queue takes: the next one gets no answer
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        with pytest.raises(TransportError, match=r"cannot be reached within 0\.05 s"):
+            open_transport(f"tcp://127.0.0.1:{listener.getsockname()[1]}", clock=SystemClock(), timeout_s=0.05)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ _FULL: Final = 1000
 _INSPECTIONS: Final = (VerdictSource.INSPECTION_ACCEPT, VerdictSource.INSPECTION_REJECT)
 _LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 4 s
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
+_PORT_S: Final = 0.15  # well below the least live.hang_s: a port that does not answer is no process that hangs
 _log = structlog.get_logger(__name__)
 
 
@@ -305,7 +306,7 @@ def make_keeper(machine: Machine, clock: Clock) -> LinkKeeper:
     )
     config = {ConfigKey.MAX_PULSE_US: machine.max_pulse_us, ConfigKey.MIN_OFF_US: machine.min_pause_us}
     return LinkKeeper(
-        lambda: open_transport(machine.port, clock=clock, baud=machine.baud),
+        lambda: open_transport(machine.port, clock=clock, baud=machine.baud, timeout_s=_PORT_S),
         clock,
         config,
         link_settings=link,

@@ -142,7 +142,8 @@ class _Capture:
         self._pause_s = _FIRST_PAUSE_S  # a camera that only opens does not work yet
         match self._watch.show(frame, now_ns):
             case Kept() as kept:
-                self._announce(frame.pixels, kept, frame.frame_id, frame.exposed_ns)
+                exposed_ns = min(frame.exposed_ns, now_ns)  # a time in the future would make all that follow look old
+                self._announce(frame.pixels, kept, frame.frame_id, exposed_ns)
             case Refused(reason=reason):
                 _log.debug("capture.refused", camera=self._camera.name, reason=reason)
 
