@@ -51,11 +51,13 @@ def test_a_frame_is_overdue_when_its_limit_is_reached_and_says_why() -> None:
     verdicts.inherit(1, now_ns=0)
     verdicts.see(3, now_ns=10)
     verdicts.claim(1, worker=7)
-    verdicts.lose_worker(8, now_ns=50)
+    verdicts.lose_worker(8, now_ns=10)  # at the very moment
 
     assert verdicts.overdue(LIMIT_NS - 1) == []
     assert verdicts.overdue(LIMIT_NS + 9) == [(0, "worker_lost")]
     assert verdicts.overdue(LIMIT_NS + 10) == [(1, "late"), (2, "worker_lost")]
+    verdicts.see(4, now_ns=11)
+    assert verdicts.overdue(LIMIT_NS + 11) == [(3, "late")]
 
 
 def test_an_inherited_frame_that_nobody_speaks_of_was_lost_with_the_bridge() -> None:

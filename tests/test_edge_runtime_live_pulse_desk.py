@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,3 +200,45 @@ def test_pulses_that_meet_what_is_due_leave_with_it() -> None:
     desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500), (1, 4, 1, 6590, 500), (2, 4, 1, 7190, 500)]), now_us=0)
 
     assert rows_of(desk.take_due(now_us=1000).pulses) == [(0, 4, 1, 6000, 1090)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        (EjectOutcome(0, OutcomeKind.ACKED), "fired"),
+        (EjectOutcome(0, OutcomeKind.LOST), "lost"),
+        (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.MERGED), "fired"),
+        (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.LATE_DROPPED), "late"),
+        (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.NOT_ARMED), "unsorted"),
+        (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.CANCELLED), "unsorted"),
+        (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.BAD_VALVE), "refused"),
+    ],
+)
+def test_an_object_ends_as_the_controller_says(outcome: EjectOutcome, end: str) -> None:
+    desk = PulseDesk(RULES)
+    desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500)]), now_us=0)
+    desk.sent(range(len(desk.take_due(now_us=1000).pulses)))
+
+    assert desk.on_outcome(outcome) == [End(FRAME, end)]
+    assert desk.on_outcome(outcome) == []
+
+
+def test_an_object_is_merged_only_where_others_open_all_of_its_valves() -> None:
+    desk = PulseDesk(RULES)
+    rows = [(0, 4, 1, 6000, 500), (1, 4, 1, 6200, 100), (2, 8, 1, 6000, 500), (2, 4, 1, 6300, 100)]
+    desk.add(FRAME, pulses_of(rows), now_us=0)
+    evids = range(len(desk.take_due(now_us=1000).pulses))
+    desk.sent(evids)
+
+    ended = Counter(end.end for evid in evids for end in desk.on_outcome(EjectOutcome(evid, OutcomeKind.ACKED)))
+    assert ended == {"fired": 2, "merged": 1}
+
+
+def test_one_lost_part_of_an_object_is_the_loss_of_it() -> None:
+    for lost in (0, 1):
+        desk = PulseDesk(RULES)
+        desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500), (0, 8, 1, 6100, 500)]), now_us=0)
+        desk.sent(range(len(desk.take_due(now_us=1000).pulses)))
+        kinds = [OutcomeKind.LOST if evid == lost else OutcomeKind.ACKED for evid in (0, 1)]
+        ends = [desk.on_outcome(EjectOutcome(evid, kind)) for evid, kind in enumerate(kinds)]
+        assert ends == [[], [End(FRAME, "lost")]]

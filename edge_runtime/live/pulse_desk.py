@@ -88,7 +88,6 @@ class _Target:
     frame: TargetFrame
     owner: int
     open_events: int = 0
-    is_sent: bool = False
     is_merged: bool = True
     failed: ObjectEnd | None = None
 
@@ -149,7 +148,6 @@ class PulseDesk:
         united = unite(asked, min_pause_us=rules.min_pause_us, max_pulse_us=rules.max_pulse_us)
         for target, is_merged in zip(targets, united.is_merged.tolist(), strict=True):
             target.is_merged = target.is_merged and is_merged
-            target.is_sent = True
         self._given = _carried(asked, united.pulses, targets)
         carried = {id(target) for targets in self._given for target in targets}
         cut = {
@@ -175,7 +173,7 @@ class PulseDesk:
         """Give up what was not given out yet."""
         targets = {id(row[4]): row[4] for row in self._waiting}
         self._waiting = []
-        return [End(target.frame, target.owner, end) for target in targets.values() if not target.is_sent]
+        return [End(target.frame, target.owner, end) for target in targets.values()]
 
     def on_outcome(self, outcome: EjectOutcome) -> list[End]:
         """Take what became of an event; return the objects that have met their end with it."""
