@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.decisions import Pulses, pulses_of
+from edge_runtime.live.books import ObjectEnd
 from edge_runtime.live.pulse_desk import DeskRules, End, PulseDesk, TargetFrame
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind
 from firmware_bridge.messages import EjectReason
@@ -214,7 +215,7 @@ def test_pulses_that_meet_what_is_due_leave_with_it() -> None:
         (EjectOutcome(0, OutcomeKind.REPORTED, EjectReason.BAD_VALVE), "refused"),
     ],
 )
-def test_an_object_ends_as_the_controller_says(outcome: EjectOutcome, end: str) -> None:
+def test_an_object_ends_as_the_controller_says(outcome: EjectOutcome, end: ObjectEnd) -> None:
     desk = PulseDesk(RULES)
     desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500)]), now_us=0)
     desk.sent(range(len(desk.take_due(now_us=1000).pulses)))
