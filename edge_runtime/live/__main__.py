@@ -13,6 +13,8 @@ from firmware_bridge.clock import SystemClock
 from firmware_bridge.command_line import configure_logs
 from firmware_bridge.product_error import ProductError
 
+__all__ = ["main"]
+
 
 class _HasChild(Protocol):
     @property
