@@ -24,7 +24,7 @@ from edge_runtime.virtual_belt import BeltSettings
 from edge_runtime.virtual_world import VirtualWorld, WorldSettings
 from edge_runtime.virtual_world_decisions import scene_decisions
 from edge_runtime.virtual_world_judge import judge
-from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldOutcome, WorldReport, save_outcome
+from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WORLD_FILE, WorldOutcome, WorldReport, save_outcome
 from edge_runtime.virtual_world_plan import check_cameras
 from edge_runtime.virtual_world_scene import WorldScene, draw_scene
 from firmware_bridge.clock import Clock
@@ -89,13 +89,8 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
     machine = load_machine(wish.machine)
     check_cameras(machine.cameras)
     recipe = load_model_folder(wish.model).recipe
+    _clear(wish.folder)
     scene = _scene(wish, machine, recipe)
-    try:
-        wish.folder.mkdir(parents=True, exist_ok=True)
-        for name in (OUTCOME_FILE, JUDGEMENT_FILE):
-            (wish.folder / name).unlink(missing_ok=True)  # of a world before
-    except OSError as error:
-        raise StorageError(f"cannot use {wish.folder}: {error.strerror or error}") from error
     grants = enter_realtime(wish.realtime)
     if grants.refused:
         _log.warning("world.realtime", refused=grants.refused)
@@ -108,6 +103,20 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
     if wish.is_judged and world.scene_line is not None:
         _judge(wish, outcome, scene, world.scene_line)
     return outcome.report
+
+
+def _clear(folder: Path) -> None:
+    """Make the folder, without what a world before has told: who waits for a file shall find this one's.
+
+    Raises:
+        StorageError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (WORLD_FILE, OUTCOME_FILE, JUDGEMENT_FILE):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot use {folder}: {error.strerror or error}") from error
 
 
 def _judge(wish: WorldWish, outcome: WorldOutcome, scene: WorldScene, scene_line: int) -> None:

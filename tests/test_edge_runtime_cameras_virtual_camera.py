@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.cameras.virtual_camera import BLOCK_HEADER, INCOMPLETE, WHOLE, VirtualCamera, open_virtual_camera
@@ -29,6 +29,7 @@ def opened() -> tuple[socket.socket, VirtualCamera]:
     return ours, VirtualCamera(theirs, CAMERA, ManualClock())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from([1, 3])), max_size=6), st.integers(1, 300))
 def test_frames_arrive_whole_however_the_bytes_are_cut(shapes: list[tuple[int, int]], piece_b: int) -> None:
     far, camera = opened()

@@ -1,7 +1,7 @@
 """Commands say what they mean, or are refused with what to write instead."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import ConfigError
@@ -49,6 +49,7 @@ def test_what_is_no_command_is_refused_with_what_to_write(text: str, hint: str) 
         parse_command(text, CAMERAS)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_a_command_or_refused(text: str) -> None:
     try:

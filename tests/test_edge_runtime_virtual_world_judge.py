@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from world_host import BLOCK_LINES, MACHINE, RECIPE, by_colour, make_scene
 
@@ -89,6 +89,7 @@ def report_of(sort: SortReport) -> WorldReport:
     )
 
 
+@settings(deadline=None)
 @given(rows_of_pieces, rows_of_boxes, rows_of_boxes)
 def test_a_piece_is_condemned_by_any_box_over_its_middle(
     rows: list[tuple[int, float, int, int]],
@@ -110,6 +111,7 @@ def test_a_piece_is_condemned_by_any_box_over_its_middle(
     assert report.bad_unseen == sum(is_bad & (np.array(by_hand) == -1))
 
 
+@settings(deadline=None)
 @given(rows_of_pieces, rows_of_boxes)
 def test_a_run_whose_valves_opened_as_asked_is_its_own_oracle(
     rows: list[tuple[int, float, int, int]], top: list[tuple[int, int, int, int, bool]]
@@ -124,6 +126,7 @@ def test_a_run_whose_valves_opened_as_asked_is_its_own_oracle(
     assert judgement.purity_gap in {None, 0.0}
 
 
+@settings(deadline=None)
 @given(rows_of_boxes)
 def test_both_views_ask_for_the_same_moment(top: list[tuple[int, int, int, int, bool]]) -> None:
     alone = asked_pulses(FACTS, [boxes_of("top", top)])

@@ -1,6 +1,6 @@
 """One axis for everything, whatever the board's clock does."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.virtual_world_log import BoardLog
@@ -15,6 +15,7 @@ def wire_of(message: Message) -> bytes:
     return encode_frame(message_type(message, to_host=True), 0x5A, 0, encode_payload(message))
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 2**33), st.integers(-500, 500), st.integers(0, 10**13), st.integers(0, 10**6), st.integers(1, 65_000)
 )
@@ -67,6 +68,7 @@ def test_a_state_has_the_fault_that_led_to_it() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_without_harm(data: bytes) -> None:
     log = BoardLog(0, 0)

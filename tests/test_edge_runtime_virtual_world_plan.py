@@ -1,6 +1,6 @@
 """Every block passes every camera once, in the order of time."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.schemas import Camera, Lane, Machine
@@ -15,6 +15,7 @@ plans = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(plans, st.lists(st.integers(0, 10**8), max_size=12))
 def test_moments_come_once_each_in_order_however_often_one_looks(plan: WorldPlan, pauses: list[int]) -> None:
     agenda, whole = Agenda(plan), Agenda(plan)
@@ -34,6 +35,7 @@ def test_moments_come_once_each_in_order_however_often_one_looks(plan: WorldPlan
         assert len(ended) <= len(begun)
 
 
+@settings(deadline=None)
 @given(plans, st.integers(0, 2**40), st.integers(0, 3))
 def test_a_stamp_tells_block_and_camera(plan: WorldPlan, block: int, camera: int) -> None:
     camera %= len(plan.offsets_ns)
@@ -43,6 +45,7 @@ def test_a_stamp_tells_block_and_camera(plan: WorldPlan, block: int, camera: int
     assert len({plan.frame_no(other, block) for other in range(len(plan.offsets_ns))}) == len(plan.offsets_ns)
 
 
+@settings(deadline=None)
 @given(plans, st.integers(0, 10**10))
 def test_the_next_block_has_not_begun_anywhere(plan: WorldPlan, later_ns: int) -> None:
     now_ns = plan.line_0_ns + later_ns
