@@ -3,6 +3,10 @@
 `sortloop-edge run` finds a serial port and cameras, and can be killed at any moment. This module is the loop: it lets
 things happen when their time has come. The belt runs, empty, from the start; the pieces come when every camera has had
 a client and the controller is armed, or after a given time. It must not know what the host decides.
+
+>>> settings = WorldSettings(start_s=0.0)
+>>> settings.buffer_blocks, settings.inspection.share
+(8, 0.0)
 """
 
 import os

@@ -1,4 +1,9 @@
-"""Files and wishes to a running virtual world and its outcome on disk: what `sortloop-edge world` runs."""
+"""Files and wishes to a running virtual world and its outcome on disk: what `sortloop-edge world` runs.
+
+>>> wish = WorldWish(Path("model"), Path("machine.toml"), Path("world"), WorldSettings())
+>>> wish.pieces, wish.realtime.priority
+(10000, 0)
+"""
 
 import signal
 from collections.abc import Callable, Iterator

@@ -153,6 +153,17 @@ def test_a_power_cut_is_told_and_times_stay_on_one_axis(tmp_path: Path) -> None:
     assert judgement.purity_gap < 0
 
 
+def test_a_valve_that_is_open_closes_with_the_power(desk: Desk) -> None:
+    desk.start()
+    desk.host.run_for(0.503)  # in the middle of a pulse
+    desk.world.cut_power()
+
+    log = desk.world.controller.log
+
+    assert log.pulses[-1].close_us == log.us_at(desk.clock.monotonic_ns())
+    assert 0 < log.pulses[-1].close_us - log.pulses[-1].open_us < 2500
+
+
 def test_a_silent_line_leads_to_the_safe_state(desk: Desk) -> None:
     desk.start()
     desk.host.run_for(0.3)
@@ -249,10 +260,14 @@ def test_an_inspection_tells_of_its_share_by_the_board_clock(tmp_path: Path) -> 
     desk = Desk(tmp_path, WorldSettings(inspection=InspectionTraits(share=1.0)), pieces=100)
     desk.start()
     desk.host.run()
-    report, verdicts = desk.world.outcome().report, desk.host.verdicts
+    outcome, verdicts = desk.world.outcome(), desk.host.verdicts
+    report, board, line_0_ns = outcome.report, desk.world.controller.board, desk.world.plan.line_0_ns
+    middles = (outcome.passages.begin_ticks + outcome.passages.end_ticks) // 2
+    ticks = [board.tick_at(line_0_ns + (us + 100_000) * 1000) % 2**32 for us in middles.tolist()]  # 200 mm on
     desk.close()
 
     assert report.verdicts == len(verdicts) == 100
+    assert sorted(verdict.tick for verdict in verdicts) == sorted(ticks)
     assert report.verdicts_lost == 0
     assert {verdict.source.name for verdict in verdicts if verdict.class_id == 1} == {"INSPECTION_REJECT"}
     assert {verdict.source.name for verdict in verdicts if verdict.class_id == 0} == {"INSPECTION_ACCEPT"}

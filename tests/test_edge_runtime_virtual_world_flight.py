@@ -44,7 +44,7 @@ def inspect(steps_us: list[int], fired: list[WorldPulse]) -> list[tuple[int, int
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(pulses, max_size=30), st.lists(st.integers(0, OVER_US), max_size=20))
+@given(st.lists(pulses, min_size=20, max_size=40), st.lists(st.integers(250_000, 550_000), min_size=5, max_size=30))
 def test_the_inspection_sees_the_same_however_often_it_looks(fired: list[WorldPulse], steps_us: list[int]) -> None:
     at_once = inspect([OVER_US], fired)
 

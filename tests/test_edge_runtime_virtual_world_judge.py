@@ -161,6 +161,28 @@ def test_the_floor_is_what_chance_takes_along() -> None:
     assert company.floor < company.expected / company.jets  # two pieces in one jet count once
 
 
+def test_every_one_of_many_objects_is_compared() -> None:
+    count = 1300
+    pieces = pieces_of([(1, 100.0, 40 * i, 30) for i in range(count)])
+    tops = [(90, 40 * i + 10, 20, 10, True) for i in range(count)]  # begin after their pieces, hold their middles
+
+    report = judge_run(outcome_of(pieces, []), [boxes_of("top", tops)])
+
+    assert (report.missed, report.bad_unseen) == (count, 0)
+
+
+def test_an_unseen_good_piece_that_a_jet_takes_is_company() -> None:
+    pieces = pieces_of([(0, 20.0, 1000, 20), (0, 300.0, 1000, 20)])
+    jets = [FiredPulse(0, 0, 1, 200_000, 230_000)]
+    outcome = outcome_of(pieces, jets)
+
+    judgement = judge(outcome, [])
+
+    assert outcome.is_thrown.tolist() == [True, False]
+    assert (judgement.live_company.with_company, judgement.live_company.pieces) == (1, 1)
+    assert judgement.live.co_deflected == 1
+
+
 def test_nothing_at_all_can_be_judged() -> None:
     none = BeltPieces(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
