@@ -23,6 +23,7 @@ __all__ = ["world"]
 @click.option("--grains", type=EXISTING, default=None, help="Class folders of real crops; else rendered grains.")
 @click.option("--gap-mm", type=click.FloatRange(0), default=0.8, show_default=True, help="Room between pieces.")
 @click.option("--start-s", type=click.FloatRange(0), default=None, help="Start the feeder then, whoever is there.")
+@click.option("--settle-s", type=click.FloatRange(0), default=1.0, show_default=True, help="Go on after the last one.")
 @click.option("--inspect", type=click.FloatRange(0, 1), default=0.0, help="Share of pieces that an inspection sees.")
 @click.option("--drift-ppm", type=click.IntRange(-1000, 1000), default=0, help="Of the controller's clock.")
 @click.option("--judge", is_flag=True, help="Then sort the scene again in peace; writes judgement.json.")
@@ -38,6 +39,7 @@ def world(
     grains: Path | None,
     gap_mm: float,
     start_s: float | None,
+    settle_s: float,
     inspect: float,
     drift_ppm: int,
     priority: int,
@@ -59,7 +61,7 @@ def world(
 
     configure_logs(verbose=verbose, quiet=quiet)
     settings = WorldSettings(
-        seed=seed, start_s=start_s, drift_ppm=drift_ppm, inspection=InspectionTraits(share=inspect)
+        seed=seed, start_s=start_s, settle_s=settle_s, drift_ppm=drift_ppm, inspection=InspectionTraits(share=inspect)
     )
     wish = WorldWish(
         model_path,
