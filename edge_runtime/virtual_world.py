@@ -76,9 +76,6 @@ class WorldSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inspection: InspectionTraits = InspectionTraits(share=0.0)
 
 
-_TCP: Final = "tcp://127.0.0.1:"
-
-
 class VirtualWorld:
     """A running world.
 
