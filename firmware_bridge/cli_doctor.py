@@ -1,17 +1,12 @@
 """`sortloop-link doctor`: looks at port, line and controller, and says what is wrong and what to do."""
 
 import shutil
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import click
 
 from firmware_bridge.cli_shared import Line, lang_option, open_line, port_options_optional, show_progress
 from firmware_bridge.command_line import common_options, configure_logs, print_result, require
-
-if TYPE_CHECKING:
-    from firmware_bridge.clock import Clock
-    from firmware_bridge.doctor_facts import DoctorFacts
-    from firmware_bridge.doctor_probe import ProbeSettings
 
 __all__ = ["doctor"]
 
@@ -58,37 +53,20 @@ def doctor(
         return
     from firmware_bridge.clock import SystemClock  # noqa: PLC0415 - not for --help
     from firmware_bridge.doctor import DoctorLimits, Severity, diagnose  # noqa: PLC0415
+    from firmware_bridge.doctor_examine import examine  # noqa: PLC0415
     from firmware_bridge.doctor_probe import ProbeSettings  # noqa: PLC0415
     from firmware_bridge.reports_doctor import doctor_report, doctor_text  # noqa: PLC0415
 
-    facts = _examine(line, SystemClock(), ProbeSettings(pings=pings, watch_s=for_s))
+    clock, settings = SystemClock(), ProbeSettings(pings=pings, watch_s=for_s)
+    facts = examine(
+        line.port, line.baud, lambda: open_line(line, clock), clock, settings=settings, on_progress=show_progress
+    )
     findings = diagnose(facts, DoctorLimits())
     report = doctor_report(facts, findings, lang)
     print_result(report, doctor_text(facts, findings, lang, columns), as_json=as_json)
     if not report.is_answering:
         context.exit(4)
     context.exit(1 if findings[0].severity is Severity.ERROR else 0)
-
-
-def _examine(line: Line, clock: "Clock", settings: "ProbeSettings") -> "DoctorFacts":
-    from firmware_bridge.doctor_facts import DoctorFacts  # noqa: PLC0415 - not for --help
-    from firmware_bridge.doctor_probe import Probe  # noqa: PLC0415
-    from firmware_bridge.errors import TransportError  # noqa: PLC0415
-    from firmware_bridge.port_facts import PortTrouble, port_facts, port_holders, port_trouble  # noqa: PLC0415
-
-    port = port_facts(line.port)
-    try:
-        with open_line(line, clock) as transport:
-            answer, line_facts, board = Probe(transport, clock, settings, show_progress).run()
-    except TransportError as error:
-        trouble = port_trouble(error)
-        holders = port_holders(line.port) if trouble is PortTrouble.BUSY else ()
-        return DoctorFacts(
-            port=port, baud=line.baud, trouble=trouble, trouble_text=str(error.__cause__ or error), holders=holders
-        )
-    finally:
-        show_progress("")
-    return DoctorFacts(port=port, baud=line.baud, answer=answer, line=line_facts, board=board)
 
 
 def _explain(name: str, lang: Literal["en", "zh-CN"], columns: int, *, as_json: bool) -> None:

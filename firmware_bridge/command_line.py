@@ -9,13 +9,16 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 import msgspec
 
 from firmware_bridge.printable import printable
 from firmware_bridge.product_error import EXIT_BUG, ProductError
+
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 __all__ = [
     "EXIT_INTERRUPTED",
@@ -70,12 +73,16 @@ def common_options(command: _Command) -> _Command:
     return command
 
 
-def configure_logs(*, verbose: int, quiet: bool) -> None:
+def configure_logs(*, verbose: int, quiet: bool, more: "Sequence[Processor]" = ()) -> None:
     """Send logs as JSON lines with UTC stamps to stderr; warnings and worse unless asked for more.
 
     Args:
         verbose: 0 warnings, 1 state changes, 2 every item.
         quiet: errors only, whatever `verbose` says.
+        more: what else to do with a line's fields before they become text.
+
+    Note: a line is one write, so lines of processes that share a stderr stay apart as long as they are short enough
+        for the system to write them at once: PIPE_BUF, 4096 bytes.
     """
     import structlog  # noqa: PLC0415 - a third of a command's start-up time, not needed for --help
 
@@ -85,10 +92,11 @@ def configure_logs(*, verbose: int, quiet: bool) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            *more,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up at every line: stderr may be replaced
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),  # looked up at every line: stderr may be replaced
         cache_logger_on_first_use=False,
     )
 
