@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from edge_runtime.cli_live import arm, disarm, run, swap
+from edge_runtime.cli_doctor import doctor
+from edge_runtime.cli_live import arm, disarm, run, status, swap
 from edge_runtime.cli_options import (
     EXISTING,
     NEW,
@@ -40,7 +41,7 @@ def cli() -> None:
     """
 
 
-for command in (run, arm, disarm, swap, replay, recipe, residual, world):
+for command in (run, arm, disarm, swap, status, doctor, replay, recipe, residual, world):
     cli.add_command(command)
 
 

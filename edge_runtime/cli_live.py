@@ -12,7 +12,7 @@ from firmware_bridge.command_line import common_options, configure_logs, print_r
 if TYPE_CHECKING:
     from edge_runtime.live.commands import Command
 
-__all__ = ["arm", "disarm", "run", "swap"]
+__all__ = ["arm", "disarm", "run", "status", "swap"]
 
 config_option = click.option("--config", "machine_path", type=EXISTING, required=True, help="Machine file.")
 
@@ -45,15 +45,34 @@ def run(
 
     Exit code 7: a process ended too often, or deadlines cannot be kept; the machine is in its safe state.
     """
-    from edge_runtime.live.run import LiveRun, RunWish  # noqa: PLC0415 - heavy imports wait for their command
+    from edge_runtime.live.log_lines import configure_live_logs  # noqa: PLC0415 - heavy imports wait for their command
+    from edge_runtime.live.run import LiveRun, RunWish  # noqa: PLC0415
     from edge_runtime.live.run_text import run_text  # noqa: PLC0415
     from edge_runtime.live.stop_signals import StopSignals  # noqa: PLC0415
     from firmware_bridge.clock import SystemClock  # noqa: PLC0415
 
-    configure_logs(verbose=max(verbose, 1), quiet=quiet)
-    live = LiveRun(RunWish(machine_path, model_path, armed, lot, teach_class, purity, record, for_s), SystemClock())
+    clock = SystemClock()
+    configure_live_logs("supervisor", clock, verbose=max(verbose, 1), quiet=quiet)
+    live = LiveRun(RunWish(machine_path, model_path, armed, lot, teach_class, purity, record, for_s), clock)
     with StopSignals() as signals:
         report = live.run(signals.has_come)
+    print_result(report, run_text(report), as_json=as_json)
+
+
+@click.command(epilog="Example: sortloop-edge status --config /etc/sortloop/machine.toml")
+@config_option
+@common_options
+def status(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
+    """Show how the run on this computer is: its books, its processes, what to look at.
+
+    Exit code 4: no run answers.
+    """
+    from edge_runtime.live.run_text import run_text  # noqa: PLC0415 - heavy imports wait for their command
+    from edge_runtime.live.status_client import ask_status  # noqa: PLC0415
+    from edge_runtime.setup import load_machine  # noqa: PLC0415
+
+    configure_logs(verbose=verbose, quiet=quiet)
+    report = ask_status(load_machine(machine_path).live.metrics_port)
     print_result(report, run_text(report), as_json=as_json)
 
 

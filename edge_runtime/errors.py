@@ -9,6 +9,7 @@ ProductError
     ├── StorageError         5  a file, spool or disk cannot be used
     ├── CameraError          4  a camera is gone, or gives what its settings do not allow
     │   └── RecordingEndedError 4  a recording that stands for a camera was played to its end
+    ├── NoRunError           4  no run of the machine answers on this computer
     ├── PeerGoneError        5  a process of the live shell talks to nobody
     └── OverloadError        7  a deadline cannot be kept
 """
@@ -24,6 +25,7 @@ __all__ = [
     "EdgeError",
     "FrameError",
     "ModelFolderError",
+    "NoRunError",
     "OverloadError",
     "PeerGoneError",
     "RecordingEndedError",
@@ -90,6 +92,15 @@ class RecordingEndedError(CameraError):
     """A recording that stands for a camera was played to its end."""
 
     remedy: ClassVar[str] = "Nothing is wrong; `replay:PATH?loops=0` plays a recording again and again."
+
+
+class NoRunError(EdgeError):
+    """No run of the machine answers on this computer."""
+
+    exit_code: ClassVar[int] = 4
+    remedy: ClassVar[str] = (
+        "Start it: `sortloop-edge run --config machine.toml`, or look at `systemctl status sortloop-edge`."
+    )
 
 
 class OverloadError(EdgeError):

@@ -70,7 +70,14 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "Type=exec",
+        "Type=notify",
+        "NotifyAccess=main",
+        "WatchdogSec=10",
+        "KillMode=mixed",
+        "LimitRTPRIO=99",
+        "LimitMEMLOCK=infinity",
+        "RuntimeDirectory=sortloop",
+        "Restart=on-failure",
         "User=sortloop",
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",

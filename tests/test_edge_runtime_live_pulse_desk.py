@@ -220,7 +220,7 @@ def test_an_object_ends_as_the_controller_says(outcome: EjectOutcome, end: Objec
     desk.add(FRAME, pulses_of([(0, 4, 1, 6000, 500)]), now_us=0)
     desk.sent(range(len(desk.take_due(now_us=1000).pulses)))
 
-    assert desk.on_outcome(outcome) == [End(FRAME, end)]
+    assert desk.on_outcome(outcome) == [End(FRAME, 0, end)]
     assert desk.on_outcome(outcome) == []
 
 
@@ -242,4 +242,4 @@ def test_one_lost_part_of_an_object_is_the_loss_of_it() -> None:
         desk.sent(range(len(desk.take_due(now_us=1000).pulses)))
         kinds = [OutcomeKind.LOST if evid == lost else OutcomeKind.ACKED for evid in (0, 1)]
         ends = [desk.on_outcome(EjectOutcome(evid, kind)) for evid, kind in enumerate(kinds)]
-        assert ends == [[], [End(FRAME, "lost")]]
+        assert ends == [[], [End(FRAME, 0, "lost")]]

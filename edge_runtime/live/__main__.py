@@ -9,8 +9,8 @@ import msgspec
 
 from edge_runtime.errors import PeerGoneError
 from edge_runtime.live.child import Child, ChildPlan
+from edge_runtime.live.log_lines import configure_live_logs, log_crashes
 from firmware_bridge.clock import SystemClock
-from firmware_bridge.command_line import configure_logs
 from firmware_bridge.product_error import ProductError
 
 __all__ = ["main"]
@@ -48,8 +48,17 @@ def _recorder(plan: bytes) -> None:
     _run(msgspec.json.decode(plan, type=RecorderPlan), run_recorder)
 
 
+def _services(plan: bytes) -> None:
+    from edge_runtime.live.services import ServicesPlan, run_services  # noqa: PLC0415
+
+    _run(msgspec.json.decode(plan, type=ServicesPlan), run_services)
+
+
 def _run(plan: _Plan, role: Callable[[_Plan, Child], None]) -> None:
-    child = Child(plan.child, SystemClock())
+    clock = SystemClock()
+    configure_live_logs(plan.child.name, clock)
+    log_crashes()
+    child = Child(plan.child, clock)
     try:
         role(plan, child)
     except PeerGoneError as error:
@@ -65,11 +74,15 @@ def main() -> None:
     Raises:
         SystemExit: with the error's exit code, where the role cannot go on.
     """
-    configure_logs(verbose=1, quiet=False)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager sends it to all at once; the supervisor says when
-    {"capture": _capture, "vision": _vision, "bridge": _bridge, "recorder": _recorder}[sys.argv[1]](
-        sys.argv[2].encode()
-    )
+    roles = {
+        "capture": _capture,
+        "vision": _vision,
+        "bridge": _bridge,
+        "recorder": _recorder,
+        "services": _services,
+    }
+    roles[sys.argv[1]](sys.argv[2].encode())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from edge_runtime.live.messages import ArmingLost, Order, ProcessFailed, Process
 from edge_runtime.live.packets import Packets, wait_for
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.vitals import Vitals
-from edge_runtime.realtime import RealtimeSettings, enter_realtime
+from edge_runtime.realtime import RealtimeSettings, RealtimeSystem, enter_realtime
 from firmware_bridge.clock import Clock
 from firmware_bridge.product_error import ProductError
 
@@ -27,6 +27,7 @@ class ChildPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         control_fd, vitals_fd: inherited.
         machine: machine file.
         realtime: what to ask the system for.
+        name: of the place that the process fills, for the log.
     """
 
     number: int
@@ -35,6 +36,7 @@ class ChildPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vitals_fd: int
     machine: str
     realtime: RealtimeSettings
+    name: str = ""
 
 
 class Child:
@@ -52,16 +54,24 @@ class Child:
         self._control = Packets.attach(plan.control_fd)
         self._row = self.vitals.row(plan.row)
 
-    def ready(self) -> None:
+    @property
+    def control_fd(self) -> int:
+        """Return the file descriptor that has something to read when an order has come."""
+        return self._control.fileno()
+
+    def ready(self, system: RealtimeSystem | None = None) -> None:
         """Become punctual, as far as the system grants it, and tell the supervisor that the work begins.
+
+        Args:
+            system: whom to ask; None asks this computer.
 
         Raises:
             PeerGoneError: the supervisor is gone.
         """
-        grants = enter_realtime(self._plan.realtime)
-        self._control.send(encode(ProcessReady({str(step): why for step, why in grants.refused.items()})))
+        grants = enter_realtime(self._plan.realtime, system)
         self._row.enter("working")
-        self.beat()
+        self.beat()  # before the message: who is ready is watched for signs of life
+        self._control.send(encode(ProcessReady({str(step): why for step, why in grants.refused.items()})))
 
     def failed(self, error: ProductError) -> None:
         """Tell the supervisor why this process cannot work.
@@ -101,3 +111,7 @@ class Child:
     def stopping(self) -> None:
         """Say that the work ends, as ordered."""
         self._row.enter("stopping")
+
+    def close(self) -> None:
+        """Give up the way to the supervisor; a process that ends need not."""
+        self._control.close()

@@ -103,7 +103,7 @@ def start_process(role: Role, number: int, *, machine: str, vitals_fd: int) -> R
         OSError: the system starts no more processes.
     """
     ours, theirs = packet_pair()
-    child = ChildPlan(number, role.row, theirs.fileno(), vitals_fd, machine, role.realtime)
+    child = ChildPlan(number, role.row, theirs.fileno(), vitals_fd, machine, role.realtime, role.name)
     command = [sys.executable, "-m", "edge_runtime.live", role.role, _text(role.plan(child))]
     fds: Sequence[int] = (theirs.fileno(), vitals_fd, *role.fds)
     try:

@@ -14,6 +14,7 @@ from edge_runtime.live.capture import CapturePlan
 from edge_runtime.live.child import ChildPlan
 from edge_runtime.live.processes import Role
 from edge_runtime.live.recorder import RecorderPlan
+from edge_runtime.live.services import PlaceRow, ServicesPlan
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.vision import VisionPlan
 from edge_runtime.realtime import RealtimeSettings
@@ -100,6 +101,29 @@ class Roles:
         fds = (*self._rings, *records, records_fd)
         return Role("recorder", "recorder", self._row_after_workers(1), _ORDINARY, plan, fds)
 
+    def services(self, bulletin_fd: int) -> list[Role]:
+        """Return the place that answers on loopback; none where no port is set.
+
+        Args:
+            bulletin_fd: where the run's report is posted.
+        """
+        if not self._machine.live.metrics_port:
+            return []
+        books = tuple(share.books.memory.fd for share in self._shared.cameras)
+        tallies = tuple(share.tally.memory.fd for share in self._shared.cameras)
+
+        def plan(child: ChildPlan) -> ServicesPlan:
+            return ServicesPlan(child, bulletin_fd, self._rings, books, tallies, self._names())
+
+        fds = (bulletin_fd, *self._rings, *books, *tallies)
+        return [Role("services", "services", self._row_after_workers(2), _ORDINARY, plan, fds)]
+
+    def _names(self) -> tuple[PlaceRow, ...]:
+        """Return every place that a run of this machine may have at some time."""
+        names = [f"capture-{share.camera.name}" for share in self._shared.cameras]
+        names += [_worker_name(index, worker) for index in range(SETS) for worker in range(self._machine.live.workers)]
+        return tuple(PlaceRow(name, row) for row, name in enumerate([*names, "bridge", "recorder", "services"]))
+
     def _capture(self, index: int, channel: Callable[[], int]) -> Role:
         share = self._shared.cameras[index]
         ring_fd, tally_fd = share.ring.memory.fd, share.tally.memory.fd
@@ -121,7 +145,7 @@ class Roles:
 
         realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
         fds = (*self._rings, frames_fd, news_fd, record_fd, records_fd)
-        return Role(f"vision-{'ab'[set_index]}{worker}", "vision", len(self._rings) + place, realtime, plan, fds)
+        return Role(_worker_name(set_index, worker), "vision", len(self._rings) + place, realtime, plan, fds)
 
     def _row_after_workers(self, index: int) -> int:
         return len(self._rings) + SETS * self._machine.live.workers + index
@@ -130,6 +154,10 @@ class Roles:
         priority = self._machine.live.priority
         core = cores[index] if index < len(cores) else None
         return RealtimeSettings(core, max(1, priority - below) if priority else 0)
+
+
+def _worker_name(set_index: int, worker: int) -> str:
+    return f"vision-{'ab'[set_index]}{worker}"
 
 
 def rows_of(machine: Machine) -> int:

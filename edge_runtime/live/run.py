@@ -1,5 +1,6 @@
 """A whole live run: from a machine file to a report. What `sortloop-edge run` does."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from edge_runtime.live.restart_rules import RestartSettings
 from edge_runtime.live.roles import SETS, RecordWish, Roles, rows_of
 from edge_runtime.live.run_diary import RunDiary
 from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_reporter import RunReporter
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
 from edge_runtime.model import load_model_folder
@@ -98,6 +100,7 @@ class LiveRun:
         self._supervisor = Supervisor(settings, self._shared, clock)
         first = ModelSet(model, self._origin_of(model))
         self._models = ModelSets(self._supervisor, first, self._origin_of, self._roles.workers)
+        self._reporter = RunReporter(self.report, os.environ, clock)
         self._supervisor.place(self._places(model))
         facts = {"machine": self._machine.name, "model_id": first.origin.model_id, "lot": wish.lot}
         self._diary = RunDiary(_state_folder(wish.machine, self._machine) / "runs", facts, clock)
@@ -121,11 +124,13 @@ class LiveRun:
         try:
             while not should_stop() and not self._is_over() and self._supervisor.failed is None:
                 self._supervisor.look()
+                self._reporter.look(is_sorting=self._is_begun)
                 self._begin_when_ready()
                 self._models.look()
                 self._commands.answer(self._reply)
                 self._write_down()
             self._commands.close()
+            self._reporter.stopping()
             self._supervisor.stop()
             report = self.report()
             failed = self._supervisor.failed
@@ -136,6 +141,7 @@ class LiveRun:
             self._commands.close()
             self._models.close()
             self._supervisor.stop()  # whatever ended the run: no process is left behind
+            self._reporter.close()
             self._shared.close()
         if failed is not None:
             raise ConfigError(f"a process of the run cannot work:\n{failed.text}")
@@ -219,6 +225,7 @@ class LiveRun:
             *self._roles.workers(0, model),
             self._roles.bridge(),
             self._roles.recorder(record, self._models.origins),
+            *self._roles.services(self._reporter.bulletin.memory.fd),
         ]
 
     def _origin_of(self, model: Path) -> Origin:

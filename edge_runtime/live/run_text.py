@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from edge_runtime.live.run_report import CameraReport, RunReport
 
-__all__ = ["run_text"]
+__all__ = ["run_line", "run_text"]
 
 
 def run_text(report: RunReport) -> str:
@@ -20,6 +20,26 @@ def run_text(report: RunReport) -> str:
     if report.trouble:
         lines.append(f"LOOK AT THIS: {report.trouble}")
     return "\n".join(lines)
+
+
+def run_line(report: RunReport) -> str:
+    """Return the report in one short line, what to look at first: what a service manager shows."""
+    frames, objects = _totals(report)
+    armed = "armed" if report.is_armed else "not armed"
+    trouble = f"LOOK AT THIS: {report.trouble}; " if report.trouble else ""
+    return f"{trouble}{armed}, L{report.level}, feeder {report.feeder_permille / 10:.0f} %; {frames}; {objects}"
+
+
+def _totals(report: RunReport) -> tuple[str, str]:
+    """Return the books of all cameras together: frames, objects."""
+    counts = [camera.counts for camera in report.cameras]
+    missing = sum(sum(one.missing.values()) for one in counts)
+    fired = sum(one.ends.get("fired", 0) + one.ends.get("merged", 0) for one in counts)
+    passed = sum(one.passed for one in counts)
+    still = sum(one.open_objects for one in counts)
+    other = sum(one.objects for one in counts) - passed - fired - still
+    frames = f"{sum(one.frames_in for one in counts)} frames, {missing} missing"
+    return frames, f"{passed} objects passed, {fired} fired, {other} not fired, {still} open"
 
 
 def _camera_lines(camera: CameraReport) -> list[str]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import OverloadError
 
-__all__ = ["SharedMemory"]
+__all__ = ["SharedMemory", "available_b"]
 
 _GROUP: Final = Path("/sys/fs/cgroup")
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -52,7 +52,7 @@ class SharedMemory:
         Raises:
             OverloadError: the computer does not have so much memory left.
         """
-        room_b = _available_b()
+        room_b = available_b()
         if size_b > room_b:  # the system would rather kill a process than refuse
             raise OverloadError(
                 f"{size_b / 2**20:.0f} MiB of shared memory for {name}, {room_b / 2**20:.0f} MiB are there; "
@@ -97,7 +97,7 @@ class SharedMemory:
             self.fd = -1
 
 
-def _available_b() -> int:
+def available_b() -> int:
     """Return how much memory this process may still take: of the computer, and of its control group."""
     lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     rooms = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
