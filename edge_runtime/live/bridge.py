@@ -59,6 +59,9 @@ _FULL: Final = 1000
 _INSPECTIONS: Final = (VerdictSource.INSPECTION_ACCEPT, VerdictSource.INSPECTION_REJECT)
 _LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 4 s
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
+_ASK_MS: Final = 25
+_ARM_AGAIN_NS: Final = NS_PER_S // 2
+_MOST_ARM_TRIES: Final = 20
 _PORT_S: Final = 0.15  # well below the least live.hang_s: a port that does not answer is no process that hangs
 _log = structlog.get_logger(__name__)
 
@@ -115,6 +118,9 @@ class _Bridge:
         self._ladder = Ladder(machine.live.ladder, slack_ns(machine))
         self._wish = Wish(is_armed=False, feeder_permille=0)
         self._aged_ns: int | None = None  # when a frame was last taken, since the wish
+        self._was_armed = False  # since the wish
+        self._arm_tries = 0
+        self._arm_again_ns: int | None = None
         self._keeper = make_keeper(machine, self._clock)
 
     def work(self) -> bool:
@@ -175,6 +181,7 @@ class _Bridge:
 
     def _want(self, wish: Wish) -> None:
         self._wish, self._aged_ns = wish, None
+        self._was_armed, self._arm_tries, self._arm_again_ns = False, 0, None
         if wish.is_armed:
             self._ladder.rearm(self._clock.monotonic_ns())
         self._child.vitals.level = self._ladder.level
@@ -238,10 +245,26 @@ class _Bridge:
                 case LinkRestored():
                     _log.info("bridge.link_restored", after_ms=event.after_ms, is_armed=event.is_armed)
                 case ArmingHeld() | LinkRefused():
-                    _log.error("bridge.not_armed", detail=event.detail)
-                    self._child.arming_lost(event.detail)
+                    self._on_held(event.detail, is_final=isinstance(event, LinkRefused))
                 case _:
                     pass
+
+    def _on_held(self, detail: str, *, is_final: bool) -> None:
+        """Take note that the machine is not armed: a line that was uneven just now is asked again some times."""
+        _log.error("bridge.not_armed", detail=detail)
+        if self._was_armed or is_final or self._arm_tries >= _MOST_ARM_TRIES:
+            self._wish = Wish(is_armed=False, feeder_permille=0)
+            self._feed()
+            self._child.arming_lost(detail)
+        else:
+            self._arm_tries += 1
+            self._arm_again_ns = self._clock.monotonic_ns() + _ARM_AGAIN_NS
+
+    def _arm_again(self) -> None:
+        if self._arm_again_ns is not None and self._clock.monotonic_ns() >= self._arm_again_ns:
+            self._arm_again_ns = None
+            self._keeper.want_armed(self._wish.is_armed)
+            self._feed()
 
     def _fire(self) -> None:
         """Schedule what has its stamp, and send what is due."""
@@ -250,6 +273,8 @@ class _Bridge:
             self._axis.follow(link)
         is_armed = self._keeper.state is KeeperState.ARMED and link is not None and link.is_up
         self._child.vitals.is_armed = is_armed
+        self._was_armed = self._was_armed or is_armed
+        self._arm_again()
         if link is None or not is_armed:
             self._firing.disarm()
             return
@@ -302,6 +327,8 @@ def make_keeper(machine: Machine, clock: Clock) -> LinkKeeper:
     """Return what keeps the session with a machine's controller; after a loss it is armed again only on a new wish."""
     link = LinkSettings(
         lead_us=round(machine.min_lead_ms * 1000) or None,
+        retry_ms=_ASK_MS,  # a bridge that takes another's place shall fire again soon
+        clock_arming_ms=_ASK_MS,
         eject=EjectRules(allow_late=False, batch_age_us=0, min_lead_us=500),
     )
     config = {ConfigKey.MAX_PULSE_US: machine.max_pulse_us, ConfigKey.MIN_OFF_US: machine.min_pause_us}

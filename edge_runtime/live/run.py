@@ -39,8 +39,6 @@ __all__ = ["COMMAND_SOCKET", "LiveRun", "RunWish", "command_socket"]
 
 COMMAND_SOCKET: Final = "commands.sock"
 _FULL: Final = 1000
-_ARM_AGAIN_NS: Final = 3 * NS_PER_S
-_MOST_ARM_TRIES: Final = 10
 _WRITE_NS: Final = NS_PER_S // 2
 _LOOKS_MS: Final = 2.0  # the bridge looks every millisecond
 _log = structlog.get_logger(__name__)
@@ -108,8 +106,6 @@ class LiveRun:
         self._began_ns = clock.monotonic_ns()
         self._is_begun = False
         self._written_ns = 0
-        self._arm_tries = 0
-        self._armed_ns: int | None = None  # when arming was last tried, until it has succeeded once
 
     def run(self, should_stop: Callable[[], bool]) -> RunReport:
         """Sort until told to stop, or until the run's time is over.
@@ -166,22 +162,10 @@ class LiveRun:
         )
 
     def _begin_when_ready(self) -> None:
-        """Let frames come once everybody is there, and arm; a line that was uneven a moment ago is tried again."""
-        now_ns = self._clock.monotonic_ns()
-        if not self._is_begun:
-            if all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
-                self._is_begun = True
-                self._supervisor.open_sources()
-                self._supervisor.want(self._first_wish())
-                self._armed_ns = now_ns if self._first_wish().is_armed else None
-            return
-        if self._armed_ns is None or now_ns - self._armed_ns < _ARM_AGAIN_NS:
-            return
-        if self._shared.vitals.is_armed or self._arm_tries >= _MOST_ARM_TRIES:
-            self._armed_ns = None
-        elif not self._supervisor.wish.is_armed:
-            self._arm_tries += 1
-            self._armed_ns = now_ns
+        """Let frames come, and arm where that is wished, once everybody is there."""
+        if not self._is_begun and all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
+            self._is_begun = True
+            self._supervisor.open_sources()
             self._supervisor.want(self._first_wish())
 
     def _write_down(self) -> None:
@@ -202,7 +186,6 @@ class LiveRun:
                 self._supervisor.want(Wish(is_armed=True, feeder_permille=permille))
                 return CommandReply("begun", "arming; `status` tells when the machine is armed")
             case Disarm():
-                self._armed_ns = None
                 self._supervisor.want(Wish(is_armed=False, feeder_permille=0))
                 return CommandReply("done", "the machine is told to stop")
             case Swap(model=model):
