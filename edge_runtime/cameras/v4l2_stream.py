@@ -163,6 +163,7 @@ class LinuxpyStream:
         for mapping in mappings:
             with suppress(BufferError):
                 mapping.close()
+        mappings.clear()  # linuxpy's objects form cycles, and whoever sorts does not search for those
         with suppress(OSError):
             self._capture.device.close()
 
