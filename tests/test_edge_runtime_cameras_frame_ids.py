@@ -1,5 +1,6 @@
 """A counter that wraps reads as one that does not; one that begins anew still does."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,3 +35,13 @@ def test_any_other_fall_stays_a_fall(last: int, then: int) -> None:
 def test_a_wider_counter_than_its_period_does_not_wrap() -> None:
     ids = FrameIds(65535)
     assert [ids.unwrap(raw) for raw in (65535, 65536, 200_000, 3)] == [65535, 65536, 200_000, 3]
+
+
+@pytest.mark.parametrize(
+    ("last", "then", "is_wrap"),
+    [(1600, 99, True), (1500, 99, True), (1499, 99, False), (1600, 100, False), (1600, 0, True), (1601, 0, False)],
+)
+def test_a_wrap_leads_from_the_last_sixteenth_into_the_first(last: int, then: int, is_wrap: bool) -> None:
+    ids = FrameIds(1600)
+    ids.unwrap(last)
+    assert ids.unwrap(then) == then + 1600 * is_wrap

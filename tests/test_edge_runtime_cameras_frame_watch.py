@@ -54,7 +54,8 @@ class Run:
 
 
 def run_of(steps: list[Step], settings: WatchSettings) -> Run:
-    watch, run = FrameWatch(settings), Run([], [], WatchCounts())
+    watch = FrameWatch(settings)
+    run = Run([], [], watch.counts)
     frame_id, exposed_ms, now_ms = 100, 0, 0
     for kind, id_step, exposed_step, now_step, is_complete, is_whole in steps:
         now_ms += now_step
@@ -160,10 +161,31 @@ def test_an_id_or_a_stamp_that_is_not_new_is_repeated(frame_id: int, at_ms: floa
     assert shown(watch, 6, 4.5) == Kept(LINES, 0)  # and moved nothing
 
 
-@pytest.mark.parametrize(("delay_ms", "is_kept"), [(54.0, True), (54.001, False)])
-def test_stale_counts_from_the_exposure_of_the_last_line(delay_ms: float, is_kept: bool) -> None:
-    verdict = shown(FrameWatch(SETTINGS), 1, 0.0, delay_ms=delay_ms)
+@pytest.mark.parametrize(("late_ns", "is_kept"), [(0, True), (1, False)])
+def test_stale_counts_from_the_exposure_of_the_last_line(late_ns: int, is_kept: bool) -> None:
+    verdict = FrameWatch(SETTINGS).show(frame(1, 0.0), 54_000_000 + late_ns)
     assert verdict == (Kept(0, 0) if is_kept else Refused("stale"))
+
+
+@pytest.mark.parametrize(("ahead_ns", "next_is_kept"), [(0, False), (1, True)])
+def test_a_stamp_is_believed_up_to_the_delay_ahead(ahead_ns: int, next_is_kept: bool) -> None:
+    watch = FrameWatch(SETTINGS)
+    watch.show(CameraFrame(BLANK, 1, 60_000_000 + ahead_ns, True), 10_000_000)
+    assert (watch.show(frame(2, 14.0), 19_000_000) == Refused("repeated")) == (not next_is_kept)
+
+
+@pytest.mark.parametrize(("frames_ahead", "is_believed"), [(64 + 2 * 50, True), (64 + 2 * 50 + 1, False)])
+def test_a_counter_is_believed_up_to_twice_the_pace_and_64_frames(frames_ahead: int, is_believed: bool) -> None:
+    watch = FrameWatch(SETTINGS)
+    shown(watch, 10, 0.0)
+    verdict = shown(watch, 10 + frames_ahead, 50 * FRAME_MS)
+    assert verdict == (Kept(frames_ahead * LINES, frames_ahead - 1) if is_believed else Kept(50 * LINES, 0))
+    assert watch.counts.restarted == (not is_believed)
+
+
+def test_what_is_not_said_is_as_the_documentation_has_it() -> None:
+    settings = WatchSettings(width_px=16, lines=1, bands=3)
+    assert (settings.lines_s, settings.max_delay_ms, settings.stall_frames) == (0.0, 200.0, 8)
 
 
 def test_a_queue_of_old_buffers_after_a_pause_is_stale_and_the_lines_are_right_after_it() -> None:

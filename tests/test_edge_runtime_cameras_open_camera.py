@@ -1,6 +1,10 @@
 """A source's words open the camera that they name, or say what would be right."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -12,7 +16,8 @@ from edge_runtime.errors import CameraError, ConfigError
 from edge_runtime.schemas import Camera
 from firmware_bridge.clock import ManualClock
 
-CAMERA = Camera(name="side", width_px=400)
+ROOT: Final = Path(__file__).parents[1]
+CAMERA: Final = Camera(name="side", width_px=400)
 
 
 @pytest.fixture
@@ -61,7 +66,44 @@ def test_a_wrong_option_is_named(source: str, message: str) -> None:
         open_camera(source, CAMERA, ManualClock())
 
 
-def test_what_is_not_there_is_a_cameras_error(tmp_path: Path) -> None:
-    for source in (f"replay:{tmp_path}/nothing", f"v4l2:{tmp_path}/video0"):
-        with pytest.raises(CameraError, match=str(tmp_path)):
-            open_camera(source, CAMERA, ManualClock())
+@pytest.mark.parametrize("kind", ["replay", "v4l2"])
+def test_what_is_not_there_is_a_cameras_error(tmp_path: Path, kind: str) -> None:
+    if kind == "v4l2":
+        pytest.importorskip("linuxpy")
+    with pytest.raises(CameraError, match=str(tmp_path)):
+        open_camera(f"{kind}:{tmp_path}/nothing", CAMERA, ManualClock())
+
+
+# Runs in a process of its own, in which no optional package can be imported.
+WITHOUT_PACKAGES: Final = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"linuxpy", "genicam", "harvesters"}:
+            raise ImportError(f"{name} is refused")
+
+sys.meta_path.insert(0, Refuse())
+from edge_runtime.cameras.open_camera import open_camera
+from edge_runtime.errors import ConfigError
+from edge_runtime.schemas import Camera
+from firmware_bridge.clock import ManualClock
+
+try:
+    open_camera(sys.argv[1], Camera(), ManualClock())
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("source", ["v4l2:/dev/video0", "genicam:any"])
+def test_a_package_that_is_missing_is_named(source: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PACKAGES, source],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert re.match(r"\w.* not installed: pip install \S+", ran.stdout)

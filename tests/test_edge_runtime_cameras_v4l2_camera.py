@@ -167,6 +167,7 @@ def test_a_device_that_gives_nothing_of_use_is_refused_and_closed(
 
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/nothing", "."])
 def test_what_is_no_device_is_refused_and_left_closed(path: str) -> None:
+    pytest.importorskip("linuxpy")
     before = open_descriptors()
     for _ in range(3):
         with pytest.raises(CameraError, match=path):

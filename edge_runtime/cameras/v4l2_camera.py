@@ -3,11 +3,9 @@
 Counter, stamp and error flag are the kernel's own. Pixel formats, in the order of preference: BGR3, RGB3, YUYV, 8-bit
 Bayer, GREY. A camera that gives only compressed pictures is refused: their artefacts would be sorted.
 
->>> from firmware_bridge.clock import SystemClock
->>> open_v4l2_camera(Path("/dev/null"), V4l2Settings(width_px=640), SystemClock())
-Traceback (most recent call last):
-    ...
-edge_runtime.errors.CameraError: /dev/null: ...
+>>> settings = V4l2Settings(width_px=640, lines=480, fourcc="GREY")
+>>> settings.stamp_late_us
+0
 """
 
 import errno

@@ -3,12 +3,8 @@
 The kernel's words, not ours: formats, buffers, flags; `v4l2_camera.py` makes frames of them. What the device refuses is
 an OSError, as the kernel gives it.
 
->>> stream = open_v4l2_stream(Path("/dev/null"))
->>> stream.get_format()
-Traceback (most recent call last):
-    ...
-OSError: [Errno 25] Inappropriate ioctl for device
->>> stream.stop()
+>>> V4l2Format("YUYV", width=640, height=480, line_b=1280).line_b
+1280
 """
 
 from contextlib import suppress
