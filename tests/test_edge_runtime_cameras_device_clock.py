@@ -51,6 +51,7 @@ def test_a_stamp_is_right_within_the_round_trip_and_the_drift(
 
 def test_the_camera_is_asked_again_after_10_s() -> None:
     clock = ManualClock()
+    clock.advance_ns(7 * NS_PER_S)
     camera = Camera(clock, 0, 100, 0, 0)
     device = DeviceClock(camera.latch, clock)
     device.keep_up()

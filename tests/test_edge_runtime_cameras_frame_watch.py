@@ -247,6 +247,16 @@ def test_a_camera_that_returns_with_the_same_id_is_not_repeated() -> None:
     assert shown(watch, 0, 100.0) == Kept(100, 0)
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_belt_that_stood_leaves_no_lines_but_those_of_lost_frames(lost: int) -> None:
+    """The encoder triggers the camera; some cameras lose the first frame after a pause."""
+    watch = FrameWatch(SETTINGS)
+    shown(watch, 1, 0.0)
+    assert watch.time_out(60_000 * MS)
+    assert shown(watch, 2 + lost, 60_001.0) == Kept((1 + lost) * LINES, lost)
+    assert (watch.is_stalled, watch.counts.restarted) == (False, 0)
+
+
 def test_without_a_line_rate_a_return_follows_directly() -> None:
     watch = FrameWatch(msgspec.structs.replace(SETTINGS, lines_s=0.0))
     shown(watch, 100, 0.0)
