@@ -110,7 +110,6 @@ class BufferedCamera:
         """Stop the camera and let go of it; harmless when it is gone or was closed before."""
         if self._is_open:
             self._is_open = False
-            self._lent = None
             self._driver.close()
 
     def _take(self, timeout_s: float) -> CameraFrame | None:
