@@ -26,14 +26,23 @@ class FakeStream:
         width, height: what it gives, whatever is asked for.
         formats: pixel formats that it has; asked for another one it keeps what it has.
         refuses_formats: asked for another one it says EINVAL instead.
+        is_busy: another program has it, so that no format can be set.
     """
 
     def __init__(
-        self, width: int = 32, height: int = 8, formats: tuple[str, ...] = ("GREY",), *, refuses_formats: bool = False
+        self,
+        width: int = 32,
+        height: int = 8,
+        formats: tuple[str, ...] = ("GREY",),
+        *,
+        refuses_formats: bool = False,
+        is_busy: bool = False,
     ) -> None:
         self._size = (width, height)
         self._formats = formats
         self._refuses_formats = refuses_formats
+        self._is_busy = is_busy
+        self._is_silent = False
         self._format = formats[-1]
         self._memories = [mmap(-1, width * height * 4) for _ in range(BUFFERS)]
         self._read_fd, self._write_fd = os.pipe()
@@ -50,6 +59,8 @@ class FakeStream:
         return V4l2Format(self._format, *self._size, self._size[0] * pixel_b)
 
     def set_format(self, width: int, height: int, fourcc: str) -> None:
+        if self._is_busy:
+            raise OSError(errno.EBUSY, "Device or resource busy")
         if fourcc in self._formats:
             self._format = fourcc
         elif self._refuses_formats:
@@ -100,12 +111,16 @@ class FakeStream:
     def skip_sequence(self, to: int) -> None:
         self._sequence = to
 
-    def unplug(self) -> None:
+    def unplug(self, *, is_silent: bool = False) -> None:
+        """Let it be gone; a silent one only shows that when it is polled."""
+        self._is_silent = is_silent
         if self._write_fd >= 0:
             os.close(self._write_fd)
             self._write_fd = -1
 
     def dequeue(self) -> V4l2Buffer:
+        if self._is_silent:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
         self._check_plugged()
         os.read(self._read_fd, 1)
         if not self._filled:

@@ -59,6 +59,7 @@ def test_a_kind_without_a_place_is_refused(source: str) -> None:
         ("v4l2:/dev/video0?width_px=640", "camera side"),
         ("genicam:?width_px=640", "camera side"),
         ("genicam:x?lines=-1", "lines"),
+        ("virtual:/run/camera.sock?lines=3", "has no options"),
     ],
 )
 def test_a_wrong_option_is_named(source: str, message: str) -> None:

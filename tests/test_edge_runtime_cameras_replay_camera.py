@@ -75,7 +75,7 @@ def test_the_belt_waits_while_nobody_takes(tmp_path: Path) -> None:
     clock = ManualClock()
     camera = ReplayCamera(recording(tmp_path / "r", [10, 20, 30, 40]), clock, PACED)
     camera.take(1.0)
-    clock.advance_ns(12 * MS)  # the second is late by less than its length: on time again with the third
+    clock.advance_ns(20 * MS)  # the second is late by no more than its length: on time again with the third
     second, third = camera.take(1.0), camera.take(1.0)
     assert second is not None and third is not None
     assert (second.exposed_ns, third.exposed_ns, clock.monotonic_ns()) == (10 * MS, 20 * MS, 30 * MS)
@@ -110,6 +110,13 @@ def test_a_watch_keeps_every_picture_of_a_recording(tmp_path: Path, lines_s: flo
 def test_ids_and_the_belt_go_on_from_loop_to_loop(tmp_path: Path) -> None:
     frames = played(ReplayCamera(recording(tmp_path / "r", [10, None, 20]), ManualClock(), ReplaySettings(1000.0, 2)))
     assert [(frame.frame_id, frame.exposed_ns // MS) for frame in frames] == [(0, 0), (2, 20), (3, 30), (5, 50)]
+
+
+def test_a_recording_that_was_played_to_its_end_is_closed(tmp_path: Path) -> None:
+    camera = ReplayCamera(recording(tmp_path / "r", [10]), ManualClock())
+    played(camera)
+    with pytest.raises(CameraError, match="closed"):
+        camera.take(0.0)
 
 
 def test_for_ever_does_not_end(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The V4L2 driver, over a device in memory that can really be polled; test_..._contract tries real devices."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def test_stamps_are_put_back_by_what_they_are_late(streams: list[FakeStream]) ->
     assert taken(camera).exposed_ns == 999_700_000
 
 
+def test_other_flags_do_not_matter(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.arrive(GREY, stamp_us=5, flags=0xFFFFFFFF & ~0xE000 & ~ERROR | MONOTONIC)
+    frame = taken(camera)
+    assert (frame.exposed_ns, frame.is_complete) == (5000, True)
+
+
 @pytest.mark.parametrize("flags", [0x0, 0x4000, 0x8000])
 def test_stamps_of_another_clock_are_not_taken(streams: list[FakeStream], flags: int) -> None:
     stream, camera, clock = opened(streams)
@@ -108,6 +116,27 @@ def test_a_wake_without_a_frame_is_no_frame(streams: list[FakeStream]) -> None:
     assert camera.take(0.0) is None
     stream.arrive(GREY)
     assert taken(camera).frame_id == 0
+
+
+def test_a_frame_that_comes_within_the_limit_is_waited_for(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    later = threading.Timer(0.05, stream.arrive, [GREY])
+    later.start()
+    frame = camera.take(20.0)
+    later.join()
+    assert frame is not None
+
+
+def test_a_limit_that_has_passed_is_no_wait(streams: list[FakeStream]) -> None:
+    _, camera, _ = opened(streams)
+    assert camera.take(-1.0) is None
+
+
+def test_a_device_that_only_polls_as_gone_is_gone(streams: list[FakeStream]) -> None:
+    stream, camera, _ = opened(streams)
+    stream.unplug(is_silent=True)
+    with pytest.raises(CameraError, match="the device is gone"):
+        camera.take(5.0)
 
 
 @pytest.mark.parametrize("frames", [0, 1])
@@ -162,6 +191,14 @@ def test_a_device_that_gives_nothing_of_use_is_refused_and_closed(
     streams.append(stream)
     with pytest.raises(CameraError, match=message):
         V4l2Driver(stream, PATH, settings)
+    assert not stream.is_open
+
+
+def test_a_busy_device_is_refused_and_closed(streams: list[FakeStream]) -> None:
+    stream = FakeStream(WIDTH, LINES, is_busy=True)
+    streams.append(stream)
+    with pytest.raises(CameraError, match="/dev/video9: Device or resource busy"):
+        V4l2Driver(stream, PATH, V4l2Settings(WIDTH))
     assert not stream.is_open
 
 

@@ -79,10 +79,10 @@ def _open_genicam(source: _Source, camera: Camera, clock: Clock) -> CameraSource
 
 
 def _open_virtual(source: _Source, camera: Camera, clock: Clock) -> CameraSource:
-    from edge_runtime.cameras.virtual_camera import open_virtual_camera  # noqa: PLC0415
-
     if source.options:
         raise ConfigError(f'"{source.text}": a virtual camera has no options')
+    from edge_runtime.cameras.virtual_camera import open_virtual_camera  # noqa: PLC0415
+
     return open_virtual_camera(Path(source.place), camera, clock)
 
 
