@@ -184,6 +184,7 @@ def test_a_counter_is_believed_up_to_twice_the_pace_and_64_frames(frames_ahead: 
 
 
 def test_what_is_not_said_is_as_the_documentation_has_it() -> None:
+    assert set(msgspec.structs.asdict(WatchCounts()).values()) == {0}
     settings = WatchSettings(width_px=16, lines=1, bands=3)
     assert (settings.lines_s, settings.max_delay_ms, settings.stall_frames) == (0.0, 200.0, 8)
 

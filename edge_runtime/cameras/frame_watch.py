@@ -100,17 +100,17 @@ class WatchCounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         restarted: times that its counter began anew, or jumped beyond belief, without the camera having vanished.
     """
 
-    shown: int
-    kept: int
-    repeated: int
-    shape: int
-    incomplete: int
-    stale: int
-    skipped: int
-    stalled: int
-    gone: int
-    returned: int
-    restarted: int
+    shown: int = 0
+    kept: int = 0
+    repeated: int = 0
+    shape: int = 0
+    incomplete: int = 0
+    stale: int = 0
+    skipped: int = 0
+    stalled: int = 0
+    gone: int = 0
+    returned: int = 0
+    restarted: int = 0
 
 
 class _Seen(NamedTuple):
