@@ -6,10 +6,11 @@ from pathlib import Path
 from edge_runtime.config import load_settings, settings_faults
 from edge_runtime.errors import ConfigError, ModelFolderError, StorageError
 from edge_runtime.flat_field import FlatField
+from edge_runtime.machine_file import load_machine
 from edge_runtime.model import ModelFolder, check_graphs, load_model_folder
 from edge_runtime.model_gate import GateLimits, forms_of, gate_model
 from edge_runtime.schemas import Camera, Machine, Recipe
-from edge_runtime.setup import camera_references, check_bands, check_classes, load_machine
+from edge_runtime.setup import camera_references, check_bands, check_classes
 from edge_runtime.tuned_record import chosen_form
 
 __all__ = ["check_files"]

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["arm", "disarm", "run", "status", "swap"]
 
-config_option = click.option("--config", "machine_path", type=EXISTING, required=True, help="Machine file.")
+_config_option = click.option("--config", "machine_path", type=EXISTING, required=True, help="Machine file.")
 
 
 @click.command(epilog="Example: sortloop-edge run --config /etc/sortloop/machine.toml --armed")
-@config_option
+@_config_option
 @click.option("--model", "model_path", type=EXISTING, default=None, help="Model folder; else that of [live].")
 @click.option("--armed", is_flag=True, help="Let the valves fire and the feeder run; else it only looks and decides.")
 @click.option("--for-s", type=click.FloatRange(0.1), default=None, help="End after so many seconds; else on Ctrl-C.")
@@ -60,7 +60,7 @@ def run(
 
 
 @click.command(epilog="Example: sortloop-edge status --config /etc/sortloop/machine.toml")
-@config_option
+@_config_option
 @common_options
 def status(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Show how the run on this computer is: its books, its processes, what to look at.
@@ -69,7 +69,7 @@ def status(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> N
     """
     from edge_runtime.live.run_text import run_text  # noqa: PLC0415 - heavy imports wait for their command
     from edge_runtime.live.status_client import ask_status  # noqa: PLC0415
-    from edge_runtime.setup import load_machine  # noqa: PLC0415
+    from edge_runtime.machine_file import load_machine  # noqa: PLC0415
 
     configure_logs(verbose=verbose, quiet=quiet)
     report = ask_status(load_machine(machine_path).live.metrics_port)
@@ -77,7 +77,7 @@ def status(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> N
 
 
 @click.command(epilog="Example: sortloop-edge arm --config /etc/sortloop/machine.toml --armed")
-@config_option
+@_config_option
 @click.option("--armed", is_flag=True, help="Said on purpose: valves and feeder will move.")
 @click.option("--feeder", type=click.IntRange(0, 1000), default=1000, show_default=True, help="Its rate in permille.")
 @common_options
@@ -91,7 +91,7 @@ def arm(machine_path: Path, feeder: int, *, armed: bool, as_json: bool, verbose:
 
 
 @click.command(epilog="Example: sortloop-edge disarm --config /etc/sortloop/machine.toml")
-@config_option
+@_config_option
 @common_options
 def disarm(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> None:
     """Shut the valves of a run that goes on and stop its feeder."""
@@ -102,7 +102,7 @@ def disarm(machine_path: Path, *, as_json: bool, verbose: int, quiet: bool) -> N
 
 
 @click.command(epilog="Example: sortloop-edge swap --config /etc/sortloop/machine.toml models/rice-2")
-@config_option
+@_config_option
 @click.argument("model", type=EXISTING, required=False)
 @click.option("--back", is_flag=True, help="Return to the model before; it is still warm.")
 @common_options
@@ -121,7 +121,7 @@ def swap(machine_path: Path, model: Path | None, *, back: bool, as_json: bool, v
 def _ask(machine_path: Path, command: "Command", *, as_json: bool) -> None:
     from edge_runtime.live.commands import ask  # noqa: PLC0415
     from edge_runtime.live.run import command_socket  # noqa: PLC0415
-    from edge_runtime.setup import load_machine  # noqa: PLC0415
+    from edge_runtime.machine_file import load_machine  # noqa: PLC0415
 
     reply = ask(command_socket(machine_path, load_machine(machine_path)), command)
     print_result(reply, reply.text, as_json=as_json)

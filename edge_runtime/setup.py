@@ -1,6 +1,5 @@
 """Files to a ready sorter: model folder, recipe and machine joined and checked. What every command does first."""
 
-import math
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +12,13 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.flat_field import FlatField, flat_field_path, load_flat_field
 from edge_runtime.images import MAX_SIDE_PX
 from edge_runtime.inline import desk_machine, make_sorter
+from edge_runtime.machine_file import load_machine
 from edge_runtime.model import RECIPE_FILE, ModelFolder, check_golden, check_graphs, load_model_folder
 from edge_runtime.pipeline import Sorter
 from edge_runtime.providers import open_scorer
 from edge_runtime.realtime import LinuxSystem
 from edge_runtime.residual import Origin
-from edge_runtime.schemas import Camera, Lane, Machine, Recipe
+from edge_runtime.schemas import Camera, Machine, Recipe
 from edge_runtime.scorer import ModelForm, Scorer
 from edge_runtime.storage import sha256_hex
 from edge_runtime.tuned_record import chosen_form
@@ -30,7 +30,6 @@ __all__ = [
     "camera_references",
     "check_bands",
     "check_classes",
-    "load_machine",
     "open_model",
     "open_sorter",
     "open_sorters",
@@ -152,45 +151,6 @@ def check_classes(path: Path, recipe: Recipe, folder: ModelFolder) -> None:
     card = folder.card
     if recipe.class_names != card.classes or recipe.crop != card.crop:
         raise ConfigError(f"{path} names other classes or another crop shape than model {card.model_id[:12]}")
-
-
-def load_machine(path: Path) -> Machine:
-    """Read a machine file.
-
-    Raises:
-        ConfigError: a key is wrong, there is no camera or no lane, two cameras share a name or two lanes a valve, a
-            lane has no width or begins before its neighbour ends, or a pulse may not be longer than the least pause.
-    """
-    machine = load_settings(path, Machine)
-    if not machine.cameras or not machine.lanes:
-        raise ConfigError(f"{path}: a machine needs at least one [[camera]] and one [[lane]]")
-    names = [camera.name for camera in machine.cameras]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"{path}: cameras are called {', '.join(names)}: give each a name of its own")
-    _check_lanes(path, machine.lanes)
-    if machine.min_pause_us >= machine.max_pulse_us:
-        raise ConfigError(
-            f"{path}: min_pause_us {machine.min_pause_us} leaves no time of {machine.max_pulse_us} to blow"
-        )
-    return machine
-
-
-def _check_lanes(path: Path, lanes: tuple[Lane, ...]) -> None:
-    end_mm, valves = -math.inf, set[int]()
-    for number, lane in enumerate(lanes):
-        if lane.from_mm >= lane.to_mm:
-            raise ConfigError(
-                f"{path}: lane[{number}] goes from {lane.from_mm} to {lane.to_mm} mm: it would never fire"
-            )
-        if lane.from_mm < end_mm:
-            raise ConfigError(
-                f"{path}: lane[{number}] begins at {lane.from_mm} mm, the one before it ends at {end_mm}: "
-                "give lanes in order, side by side"
-            )
-        if lane.valve in valves:
-            raise ConfigError(f"{path}: lane[{number}] has valve {lane.valve}, as one before: each valve has one lane")
-        end_mm = lane.to_mm
-        valves.add(lane.valve)
 
 
 def _view(machine: Machine, name: str | None) -> Camera:

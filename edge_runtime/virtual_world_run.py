@@ -19,10 +19,11 @@ import structlog
 from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.grain_sources import ClassFolderGrains, GrainPool, GrainSource, RenderedGrains
 from edge_runtime.grains import FLOOR
+from edge_runtime.machine_file import load_machine
 from edge_runtime.model import load_model_folder
 from edge_runtime.realtime import RealtimeSettings, enter_realtime
 from edge_runtime.schemas import Machine, Recipe
-from edge_runtime.setup import load_machine, open_sorter
+from edge_runtime.setup import open_sorter
 from edge_runtime.simulate import even_mix
 from edge_runtime.storage import write_atomic
 from edge_runtime.virtual_belt import BeltSettings

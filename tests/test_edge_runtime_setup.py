@@ -12,8 +12,9 @@ from edge_runtime.crop import CropSpec
 from edge_runtime.errors import ConfigError, ModelFolderError
 from edge_runtime.flat_field import FlatField, save_flat_field
 from edge_runtime.inline import desk_machine
+from edge_runtime.machine_file import load_machine
 from edge_runtime.schemas import Camera, ClassRule, Lane, Machine, Recipe
-from edge_runtime.setup import load_machine, open_sorter, origin_of
+from edge_runtime.setup import open_sorter, origin_of
 
 
 def write(path: Path, settings: Recipe | Machine) -> Path:

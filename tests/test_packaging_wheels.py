@@ -51,7 +51,7 @@ def test_the_edge_wheel_asks_for_neither_torch_nor_onnx(edge: zipfile.ZipFile) -
     wanted = [line.split(": ")[1] for line in metadata(edge).splitlines() if line.startswith("Requires-Dist")]
     assert any(requirement.startswith("onnxruntime>=") for requirement in wanted)
     assert [name for name in wanted if name.startswith(("torch", "onnx>", "onnx=", "onnxscript", "lightning"))] == []
-    assert re.findall(r"extra == '(\w+)'", metadata(edge)) == ["genicam", "genicam", "openvino"]
+    assert re.findall(r"extra == '(\w+)'", metadata(edge)) == ["genicam", "genicam", "openvino", "v4l2"]
 
 
 def test_both_wheels_hold_the_same_code(whole: zipfile.ZipFile, edge: zipfile.ZipFile) -> None:

@@ -95,7 +95,7 @@ _OPENERS: Final[dict[str, Callable[[_Source, Camera, Clock], CameraSource]]] = {
 
 
 def _settings(source: _Source, kind: type[_Settings], camera: Camera | None) -> _Settings:
-    """Return the options as settings of a kind; width_px is the view's.
+    """Return the options as settings of a kind; width_px is the view's, and so is the height unless they say another.
 
     Raises:
         ConfigError: an option is unknown, of the wrong type or out of range.
@@ -105,4 +105,5 @@ def _settings(source: _Source, kind: type[_Settings], camera: Camera | None) -> 
         if "width_px" in tables:
             raise ConfigError(f'"{source.text}": width_px is the one of camera {camera.name}: set it there')
         tables["width_px"] = camera.width_px
+        tables.setdefault("lines", camera.frame_lines)
     return decode_settings(tables, kind, f'"{source.text}"')

@@ -31,9 +31,9 @@ from edge_runtime.live.messages import (
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.trigger_match import SeenFrame
+from edge_runtime.machine_file import load_machine
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
-from edge_runtime.setup import load_machine
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.config_keys import ConfigKey
 from firmware_bridge.eject_plane import EjectRules

@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 from edge_runtime.cameras.camera import CameraFrame, CameraSource
 from edge_runtime.cameras.frame_watch import Axis, FrameWatch, Kept, Refused, WatchSettings
 from edge_runtime.cameras.open_camera import open_camera
-from edge_runtime.errors import CameraError
+from edge_runtime.errors import CameraError, RecordingEndedError
 from edge_runtime.live.camera_tally import CameraTally
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_ring import FrameRing
 from edge_runtime.live.messages import Announce, FrameReady, Stop, encode
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.machine_file import load_machine
 from edge_runtime.schemas import Camera, Machine
-from edge_runtime.setup import load_machine
+from firmware_bridge.clock import NS_PER_S
 
 __all__ = ["CapturePlan", "run_capture"]
 
 _LOOK_S: Final = 0.02
+_STALLED_NS: Final = 5 * NS_PER_S
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 0.5
 _log = structlog.get_logger(__name__)
@@ -83,6 +85,8 @@ class _Capture:
         self._channel = plan.channel
         self._watch = FrameWatch(_watch_settings(machine, self._camera, self._ring.shape.bands), self._axis())
         self._source: CameraSource | None = None
+        self._is_over = False  # a recording that stands for a camera was played to its end
+        self._shown_ns = child.clock.monotonic_ns()
         self._pause_s = _FIRST_PAUSE_S
 
     def obey(self) -> bool:
@@ -109,18 +113,27 @@ class _Capture:
             PeerGoneError: no worker and no supervisor is there.
         """
         self._child.beat()
+        if self._is_over:
+            self._child.wait([], _LOOK_S)
+            return
         try:
             if self._source is None:
                 self._source = open_camera(self._camera.source, self._camera, self._child.clock)
             frame = self._source.take(_LOOK_S)
+        except RecordingEndedError:
+            self._is_over = True
+            self.end_scene()
+            return
         except CameraError as error:
-            self._lose(error)
+            self._lose(str(error))
             return
         now_ns = self._child.clock.monotonic_ns()
-        if frame is None:
-            self._watch.time_out(now_ns)
-        else:
+        if frame is not None:
+            self._shown_ns = now_ns
             self._show(frame, now_ns)
+        elif self._watch.time_out(now_ns) and now_ns - self._shown_ns > _STALLED_NS:
+            self._shown_ns = now_ns
+            self._lose("it gives no frames")  # some drivers never tell that a cable was pulled
         self._tally.write(self._watch.counts)
 
     def end_scene(self) -> None:
@@ -130,7 +143,7 @@ class _Capture:
             PeerGoneError: no worker and no supervisor is there.
         """
         last = self._ring.read(self._ring.published - 1)
-        if last is not None and self._camera.kind == "line":
+        if last is not None and len(last.pixels) and self._camera.kind == "line":
             self._announce(last.pixels[:0], Kept(last.end_line, 0), last.frame_id, last.exposed_ns)
 
     def close(self) -> None:
@@ -153,9 +166,9 @@ class _Capture:
         if not self._channels[self._channel].send(encode(ready)):
             self._ring.mark_unannounced(number)
 
-    def _lose(self, error: CameraError) -> None:
+    def _lose(self, why: str) -> None:
         if self._source is not None:
-            _log.warning("capture.camera_gone", camera=self._camera.name, error=str(error))
+            _log.warning("capture.camera_gone", camera=self._camera.name, why=why)
             self._source.close()
             self._source = None
             self._watch.vanish()

@@ -26,9 +26,10 @@ from edge_runtime.live.http_server import HttpServer
 from edge_runtime.live.http_text import Answer
 from edge_runtime.live.shared_memory import available_b
 from edge_runtime.live.status_client import ask_status
+from edge_runtime.machine_file import load_machine
 from edge_runtime.model import load_model_folder
 from edge_runtime.schemas import Camera, Machine
-from edge_runtime.setup import camera_references, load_machine
+from edge_runtime.setup import camera_references
 from edge_runtime.tuned_record import chosen_form
 from firmware_bridge.clock import Clock
 from firmware_bridge.doctor_examine import examine

@@ -33,10 +33,10 @@ from edge_runtime.live.messages import (
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.shared_memory import SharedMemory
+from edge_runtime.machine_file import load_machine
 from edge_runtime.recorder import Recorder
 from edge_runtime.residual import Origin, Truth
 from edge_runtime.schemas import Machine
-from edge_runtime.setup import load_machine
 from edge_runtime.spool import Spool
 from firmware_bridge.clock import NS_PER_S
 

@@ -29,10 +29,11 @@ from edge_runtime.live.run_report import RunReport
 from edge_runtime.live.run_reporter import RunReporter
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
+from edge_runtime.machine_file import load_machine
 from edge_runtime.model import load_model_folder
 from edge_runtime.residual import Origin
 from edge_runtime.schemas import Machine
-from edge_runtime.setup import load_machine, recipe_origin
+from edge_runtime.setup import recipe_origin
 from firmware_bridge.clock import NS_PER_S, Clock
 
 __all__ = ["COMMAND_SOCKET", "LiveRun", "RunWish", "command_socket"]

@@ -30,7 +30,7 @@ from edge_runtime.live.messages import Stop
 from edge_runtime.live.metrics import ProcessSeen, Seen, metrics_text
 from edge_runtime.live.run_report import CameraReport, RunReport
 from edge_runtime.live.shared_memory import SharedMemory
-from edge_runtime.setup import load_machine
+from edge_runtime.machine_file import load_machine
 from firmware_bridge.clock import NS_PER_S
 
 __all__ = ["PlaceRow", "RunView", "ServicesPlan", "answer_for", "run_services"]
