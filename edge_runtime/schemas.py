@@ -114,7 +114,7 @@ class ResidualPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_match: Ratio = 0.95
     min_trust: Ratio = 0.99
     inspection_reliability: Ratio = 1.0
-    novel_share: Ratio = 0.02
+    novel_share: Ratio = 0.05
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"classes": "class"}):
