@@ -4,8 +4,8 @@ Crops that teach the same thing fill a spool and weigh too much in training. Two
 lie in the same place across the belt, have the same norm and look the same at eight by eight points.
 
 >>> memory = RecentCrops()
->>> pixels, mask = np.full((32, 32, 3), 90, np.uint8), np.ones((32, 32), np.bool_)
->>> first, second = (Glance.of(pixels, mask, place=(line, 40), norm_q16=23130) for line in (100, 228))
+>>> pixels = np.full((32, 32, 3), 90, np.uint8)
+>>> first, second = (Glance.of(pixels, place=(line, 40), norm_q16=23130) for line in (100, 228))
 >>> memory.has_near(first), memory.add(first), memory.has_near(second)
 (False, None, True)
 """
@@ -44,17 +44,15 @@ class Glance:
     small: NDArray[np.int16]
 
     @staticmethod
-    def of(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], *, place: tuple[int, int], norm_q16: int) -> "Glance":
+    def of(pixels: NDArray[np.uint8], *, place: tuple[int, int], norm_q16: int) -> "Glance":
         """Return the glance of one crop.
 
         Args:
             pixels: (S, S, C) uint8, 0 outside the mask.
-            mask: (S, S) bool.
             place: absolute line of its last row, and column where that row begins.
             norm_q16: its norm, 0..65536.
         """
-        outlined = np.where(mask[:, :, None], np.maximum(pixels, 1), 0).astype(np.uint8)
-        small = cv2.resize(outlined, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
         return Glance(place, norm_q16, small.reshape(_SIDE, _SIDE, -1).astype(np.int16))
 
 

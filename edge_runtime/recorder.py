@@ -353,4 +353,4 @@ def _allowed(share: float, seen: int) -> float:
 def _glance(shown: _Shown, row: int) -> Glance:
     decisions = shown.decisions
     place = (int(decisions.lines[row]), int(decisions.columns[row]))
-    return Glance.of(decisions.pixels[row], decisions.masks[row], place=place, norm_q16=int(shown.norms_q16[row]))
+    return Glance.of(decisions.pixels[row], place=place, norm_q16=int(shown.norms_q16[row]))

@@ -55,8 +55,8 @@ def view(ticks: list[int], class_ids: list[int]) -> ExpectedObjects:
 
 
 def test_views_disagree_where_one_piece_has_two_names() -> None:
-    first = view([0, 100, 200, 300, 400], [0, 0, 1, -1, 1])
-    second = view([402, 301, 198, 103, 1], [0, 1, 1, 1, 0])
+    first = view([0, 100, 200, 300, 400, 500], [0, 0, 1, -1, 1, 1])
+    second = view([402, 301, 198, 103, 1, 500], [0, 1, 1, 1, 0, -2])
     own, other = disagreements(first, second, 5)
     assert list(zip(own.tolist(), other.tolist(), strict=True)) == [(4, 0), (1, 3)]
 

@@ -35,7 +35,10 @@ def verdicts_at(points: list[tuple[int, int]]) -> Verdicts:
 )
 def test_among_pairs_stated_to_be_right_so_often_so_many_are(belt: Belt) -> None:
     found = calibration(belt, np.random.default_rng(5))
-    assert sum(count for count, _, _ in found) > 1000
+    total = sum(count for count, _, _ in found)
+    wrong = sum(count * (1 - right) for count, _, right in found)
+    assert total > 1000
+    assert 0.7 < sum(count * (1 - stated) for count, stated, _ in found) / wrong < 1.4
     for count, stated, right in found:
         if count >= 100:
             chance = 4 * (stated * (1 - stated) / count) ** 0.5

@@ -259,6 +259,26 @@ def test_candidates_without_truth_stay_a_share_of_what_was_seen(spool: Spool) ->
     assert none.counts() == RecorderCounts(5, {}, {"rate": 5})
 
 
+def test_confirmed_mistakes_take_no_candidate_its_place(spool: Spool) -> None:
+    recorder = policy_recorder(spool, ResidualPolicy(audit_rate=0.0, candidate_share=0.1))
+    truths = [Truth("T0", "stone", 1.0, "teach")] * 30
+    recorder.record_mistakes(some_decisions([0] * 35), [*truths, *[None] * 5])
+    assert recorder.counts().taken == {"candidate": 5, "misclassified": 30}
+
+
+def test_how_often_the_inspection_names_a_class_is_learnt(spool: Spool) -> None:
+    """Where nearly everything is stone, a verdict of rice on what looks like stone is more probably a mismatch's."""
+    contradicted, later = (scored(some_decisions([1], first_line=line), [[0.03, 0.97]]) for line in (1000, 2000))
+    verdict = Truth("T2", "rice", 0.999, "inspection")
+    fresh = policy_recorder(spool, QUIET)
+    fresh.record_mistakes(contradicted, [verdict])
+    assert fresh.counts().taken == {"misclassified": 1}
+    stony = policy_recorder(spool, QUIET)
+    stony.record_mistakes(some_decisions([1] * 300), [Truth("T2", "stone", 0.999, "inspection")] * 300)
+    stony.record_mistakes(later, [verdict])
+    assert stony.counts() == RecorderCounts(301, {"candidate": 1}, {"right": 300})
+
+
 def test_quotas_count_each_truth_source_and_stream_by_itself(spool: Spool) -> None:
     policy = msgspec.structs.replace(QUIET, max_per_class=2, max_candidates=1)
     recorder = policy_recorder(spool, policy)
@@ -284,7 +304,7 @@ def test_what_is_drawn_at_random_is_recorded_however_often_it_looks_the_same(spo
     still = some_decisions([0] * 4)
     still = msgspec.structs.replace(still, pixels=np.repeat(still.pixels[:1], 4, axis=0))
     still = msgspec.structs.replace(still, norm_numerators=np.repeat(still.norm_numerators[:1], 4))
-    recorder = policy_recorder(spool, ResidualPolicy(audit_rate=1.0))
+    recorder = policy_recorder(spool, ResidualPolicy(audit_rate=1.0, max_candidates=0))
     recorder.record_mistakes(still, [None] * 4)
     assert recorder.counts().taken == {"audit": 4}
 
