@@ -75,10 +75,15 @@ class ScoredWorld:
         weights = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
-    def lot(self, label: int, count: int, purity: float, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Draw the true classes of a lot, (count,)."""
+    def lot(
+        self, label: int, count: int, purity: float, rng: np.random.Generator, *, is_kin: bool = False
+    ) -> NDArray[np.int64]:
+        """Draw the true classes of a lot, (count,); with `is_kin` all impurities are of the class most like its own."""
         classes = len(self.means)
         others = (label + 1 + rng.integers(max(1, classes - 1), size=count)) % classes
+        if is_kin:
+            distances = ((self.means - self.means[label]) ** 2).sum(axis=1)
+            others[:] = np.argsort(distances)[1]
         return np.where(rng.random(count) < purity, label, others)
 
 
@@ -193,13 +198,13 @@ class Sifted:
         ]
 
 
-def lots(world: ScoredWorld, purity: float, rng: np.random.Generator, *, pieces: int = LOT_PIECES) -> Sifted:
+def lots(world: ScoredWorld, purity: float, rng: np.random.Generator, *, is_kin: bool = False) -> Sifted:
     """Run a teach lot of each class past a world's model, and sift what it gets wrong."""
     classes = len(world.means)
     belief = ModelBelief(np.ones(classes), POLICY.novel_share)
     total = Sifted(0, 0, 0, 0, 0)
     for label in range(classes):
-        kinds = world.lot(label, pieces, purity, rng)
+        kinds = world.lot(label, LOT_PIECES, purity, rng, is_kin=is_kin)
         scores = world.score(kinds, rng)
         wrong = scores.argmax(axis=1) != label
         trusts = lot_trust(belief, scores[wrong], label, purity)

@@ -47,20 +47,24 @@ _BELTS: Final[dict[str, Belt]] = {
 def lot_table() -> str:
     """Return what is confirmed of teach lots, by number of classes, purity, novelty and quality of the model."""
     rows = []
-    for classes, purity, novel_share, distance in (
-        (6, 0.99, 0.0, 2.5),
-        (6, 0.99, 0.06, 2.5),
-        (6, 0.99, 0.0, 1.5),
-        (6, 0.99, 0.06, 1.5),
-        (6, 0.999, 0.0, 2.5),
-        (6, 0.999, 0.06, 2.5),
-        (2, 0.99, 0.0, 1.0),
-        (2, 0.999, 0.0, 1.0),
+    for classes, purity, novel_share, distance, is_kin in (
+        (6, 0.99, 0.0, 2.5, False),
+        (6, 0.99, 0.06, 2.5, False),
+        (6, 0.99, 0.0, 1.5, False),
+        (6, 0.99, 0.06, 1.5, False),
+        (6, 0.99, 0.0, 2.5, True),
+        (6, 0.99, 0.06, 1.5, True),
+        (6, 0.999, 0.0, 2.5, False),
+        (6, 0.999, 0.06, 2.5, False),
+        (6, 0.999, 0.06, 2.5, True),
+        (2, 0.99, 0.0, 1.0, False),
+        (2, 0.999, 0.0, 1.0, False),
     ):
         rng = np.random.default_rng(1)
         world = ScoredWorld.make(rng, classes=classes, distance=distance, novel_share=novel_share)
         name = f"{classes} classes, purity {purity}, novel {novel_share:.0%}, distance {distance}"
-        rows.append([name, *lots(world, purity, rng).cells()])
+        name += ", all impurities of the class most like it" if is_kin else ""
+        rows.append([name, *lots(world, purity, rng, is_kin=is_kin).cells()])
     return table(("teach lots", *_SIFTED), rows, markdown=True)
 
 
