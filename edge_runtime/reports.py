@@ -131,7 +131,7 @@ class SpoolReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     failures: dict[str, int]
     kept: tuple[Kept, ...]
     audit: AuditEstimate
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
 
 
 class ShownRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
