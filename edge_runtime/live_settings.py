@@ -48,5 +48,5 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send_ahead_ms: Annotated[float, msgspec.Meta(ge=1.0, le=1000.0)] = 12.0
     hang_s: Annotated[float, msgspec.Meta(ge=0.2, le=60.0)] = 1.0
     restarts_a_minute: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
-    ladder: LadderSettings = LadderSettings()
+    ladder: LadderSettings = LadderSettings(over_ms=2000)  # a worker that was killed is back sooner
     metrics_port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 9464

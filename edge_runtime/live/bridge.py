@@ -61,7 +61,7 @@ _LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; 
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
 _ASK_MS: Final = 25
 _ARM_AGAIN_NS: Final = NS_PER_S // 2
-_MOST_ARM_TRIES: Final = 20
+_MOST_ARM_TRIES: Final = 60
 _PORT_S: Final = 0.15  # well below the least live.hang_s: a port that does not answer is no process that hangs
 _log = structlog.get_logger(__name__)
 

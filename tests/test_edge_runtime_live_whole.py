@@ -1,0 +1,79 @@
+"""The machine as a whole, processes and all: the decisions of replay, models changed while it sorts."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from live_stage import Stage, adds_up, make_stage, wait_until
+
+from edge_runtime.live.commands import Back, Swap
+from edge_runtime.live.frame_recording import RecordingReport
+from edge_runtime.live_settings import LiveSettings
+from edge_runtime.replay import replay, replay_report
+from edge_runtime.setup import open_sorter
+
+LIMIT_S = 90.0
+PIECES = 400
+
+
+@pytest.fixture
+def stage(tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
+    """One belt, one camera, slow enough for a computer that does other things as well."""
+    live = LiveSettings(workers=request.param, priority=0, hang_s=30.0, metrics_port=0, ring_frames=256)
+    return make_stage(tmp_path / "stage", live, to_valves_mm=900.0)
+
+
+def replayed_digest(stage: Stage, recording: Path) -> str:
+    setup = open_sorter(stage.folder / "model", machine=stage.machine_path)
+    result = replay(recording, setup.sorter, setup.machine, as_blocks=True)
+    names = setup.sorter.recipe.class_names
+    return replay_report(result, names, model_id=setup.folder.card.model_id, seconds=0.0).decisions_sha256
+
+
+@pytest.mark.parametrize("stage", [1, pytest.param(2, marks=pytest.mark.long)], indirect=True)
+def test_a_run_decides_what_replay_of_its_recording_decides(stage: Stage) -> None:
+    recording = stage.folder / "recording"
+    with stage.world("--rate", 120, "--pieces", PIECES, "--start-s", 0), stage.run("--record", str(recording)):
+
+        def has_passed() -> bool:
+            report = stage.look()
+            return report is not None and report.cameras[0].counts.objects >= PIECES // 2
+
+        assert wait_until(has_passed, LIMIT_S)
+    report = stage.report()
+    found = msgspec.json.decode((recording / "recording.json").read_bytes(), type=RecordingReport).cameras["view0"]
+
+    assert adds_up(report)
+    if report.cameras[0].counts.missing or found.lost:
+        pytest.skip(f"this computer is too busy to sort every frame: {report.cameras[0].counts.missing}, {found.lost}")
+    assert found.objects == report.cameras[0].counts.objects
+    assert found.decisions_sha256 == replayed_digest(stage, recording / "view0")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [2], indirect=True)
+def test_a_thousand_changes_of_the_model_lose_no_frame_and_bad_folders_are_refused(stage: Stage) -> None:
+    bad = stage.folder / "bad"
+    bad.mkdir()
+    for path in (stage.folder / "model").iterdir():
+        (bad / path.name).write_bytes(path.read_bytes())
+    (bad / "model.onnx").write_bytes((stage.folder / "other_model" / "model.onnx").read_bytes())
+    with stage.world("--rate", 200, "--pieces", 100_000, "--priority", 80), stage.run("--armed"):
+        assert stage.wait_for_sorting(LIMIT_S)
+        assert stage.ask(Swap(str(bad))).outcome == "refused"
+        assert stage.ask(Swap(str(stage.folder / "other_model"))).outcome == "begun"
+
+        def is_swapped() -> bool:
+            report = stage.look()
+            return report is not None and report.swaps == 1
+
+        assert wait_until(is_swapped, LIMIT_S)
+        for _ in range(999):
+            assert stage.ask(Back()).outcome == "done"
+    report, outcome = stage.report(), stage.outcome()
+
+    assert report.swaps == 1000
+    assert adds_up(report)
+    lost = {name: count for name, count in report.cameras[0].counts.missing.items() if name != "late"}
+    assert lost == {}
+    assert (outcome.fired_twice, outcome.fired_late) == (0, 0)
