@@ -29,7 +29,8 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         capture_cores: cores of the capture processes, one a camera; empty leaves the choice to the system.
         vision_cores: cores of the workers, one each.
         bridge_cores: core of the bridge.
-        send_ahead_ms: a pulse is sent so long before it opens; until then pulses of other views are united with it.
+        send_ahead_ms: a pulse is sent so long before it opens; until then pulses of other views are united with it. A
+            line whose round trip takes more than half of it is not armed.
         hang_s: a process without progress for so long is killed and started again.
         restarts_a_minute: a process that ended so often within a minute is given up: the machine stops.
         ladder: what is done without when frames grow old.
@@ -45,7 +46,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture_cores: tuple[Core, ...] = ()
     vision_cores: tuple[Core, ...] = ()
     bridge_cores: Annotated[tuple[Core, ...], msgspec.Meta(max_length=1)] = ()
-    send_ahead_ms: Annotated[float, msgspec.Meta(ge=1.0, le=1000.0)] = 12.0
+    send_ahead_ms: Annotated[float, msgspec.Meta(ge=1.0, le=1000.0)] = 20.0
     hang_s: Annotated[float, msgspec.Meta(ge=0.2, le=60.0)] = 1.0
     restarts_a_minute: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
     ladder: LadderSettings = LadderSettings(over_ms=2000)  # a worker that was killed is back sooner

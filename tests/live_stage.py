@@ -181,8 +181,8 @@ def make_stage(folder: Path, live: LiveSettings, *, cameras: int = 1, to_valves_
         for number in range(cameras)
     )
     lanes = tuple(Lane(valve, 5.0 * valve, 5.0 * valve + 5.0) for valve in range(27))
-    settings = msgspec.structs.replace(live, model="model", state="state", send_ahead_ms=25.0)
-    machine = Machine("stage", views, lanes, port=f"tcp://127.0.0.1:{_free_port()}", min_lead_ms=20.0, live=settings)
+    settings = msgspec.structs.replace(live, model="model", state="state", send_ahead_ms=60.0)
+    machine = Machine("stage", views, lanes, port=f"tcp://127.0.0.1:{_free_port()}", min_lead_ms=8.0, live=settings)
     stage = Stage(folder, machine)
     stage.machine_path.write_text(to_toml(machine), encoding="utf-8")
     return stage

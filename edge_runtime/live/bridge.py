@@ -326,7 +326,7 @@ class _Bridge:
 def make_keeper(machine: Machine, clock: Clock) -> LinkKeeper:
     """Return what keeps the session with a machine's controller; after a loss it is armed again only on a new wish."""
     link = LinkSettings(
-        lead_us=round(machine.min_lead_ms * 1000) or None,
+        lead_us=round(machine.live.send_ahead_ms * 1000),  # time for a command, and for one repeat of it
         retry_ms=_ASK_MS,  # a bridge that takes another's place shall fire again soon
         clock_arming_ms=_ASK_MS,
         eject=EjectRules(allow_late=False, batch_age_us=0, min_lead_us=500),

@@ -76,6 +76,23 @@ def run_kills(stage: Stage, kills: int, *, seed: int, rate_hz: float, longest_pa
     return Kills(stage.report(), stage.outcome(), killed, first_s, back_s)
 
 
+def kill_one_each(stage: Stage, *, rate_hz: float) -> Kills:
+    """Kill the process of each place once, each time in a machine that sorts."""
+    killed: Counter[str] = Counter()
+    first_s: dict[str, list[float]] = {}
+    with stage.world("--rate", rate_hz, "--pieces", 100_000, "--priority", 80), stage.run("--armed"):
+        if not stage.wait_for_sorting(60.0):
+            raise SystemExit(f"the machine did not begin to sort: {(stage.folder / 'run.log').read_text()[-2000:]}")
+        report = stage.look()
+        for name in [one.name for one in report.processes] if report else []:
+            CLOCK.sleep_s(2.0)
+            time_until_back(stage)
+            stage.kill(name)
+            killed[name] += 1
+            first_s.setdefault(name.split("-")[0], []).append(time_until_back(stage))
+    return Kills(stage.report(), stage.outcome(), killed, first_s)
+
+
 def time_until_back(stage: Stage) -> float:
     """Return how long it takes until the machine is armed and ten more frames of each camera were decided."""
     began_ns = CLOCK.monotonic_ns()
@@ -100,6 +117,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rate", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--one-each", action="store_true", help="each place once, in a machine that sorts")
     parser.add_argument("--folder", type=Path, default=None, help="Keep logs and outcome here; a new folder.")
     parser.add_argument("--pause", type=float, default=1.0)
     wish = parser.parse_args()
@@ -107,7 +125,10 @@ def main() -> None:
     with ExitStack() as stack:
         folder = wish.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stage"
         stage = make_stage(folder, live, cameras=wish.cameras)
-        found = run_kills(stage, wish.kills, seed=wish.seed, rate_hz=wish.rate, longest_pause_s=wish.pause)
+        if wish.one_each:
+            found = kill_one_each(stage, rate_hz=wish.rate)
+        else:
+            found = run_kills(stage, wish.kills, seed=wish.seed, rate_hz=wish.rate, longest_pause_s=wish.pause)
     rows = [
         (
             role,
