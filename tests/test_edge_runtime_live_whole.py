@@ -13,7 +13,7 @@ from edge_runtime.replay import replay, replay_report
 from edge_runtime.setup import open_sorter
 
 LIMIT_S = 90.0
-PIECES = 400
+OBJECTS = 200
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def replayed_digest(stage: Stage, recording: Path) -> str:
 @pytest.mark.parametrize("stage", [1, pytest.param(2, marks=pytest.mark.long)], indirect=True)
 def test_a_run_decides_what_replay_of_its_recording_decides(stage: Stage) -> None:
     recording = stage.folder / "recording"
-    with stage.world("--rate", 120, "--pieces", PIECES, "--start-s", 0), stage.run("--record", str(recording)):
+    with stage.world("--rate", 120, "--pieces", 20_000, "--start-s", 5), stage.run("--record", str(recording)):
 
         def has_passed() -> bool:
             report = stage.look()
-            return report is not None and report.cameras[0].counts.objects >= PIECES // 2
+            return report is not None and report.cameras[0].counts.objects >= OBJECTS
 
         assert wait_until(has_passed, LIMIT_S)
     report = stage.report()
