@@ -11,7 +11,7 @@ from edge_runtime.cameras.frame_watch import WatchCounts
 from edge_runtime.live.books import CameraCounts
 from edge_runtime.live.http_server import HttpServer
 from edge_runtime.live.http_text import Answer
-from edge_runtime.live.run_report import CameraReport, ProcessReport, RunReport
+from edge_runtime.live.run_report import CameraReport, ProcessReport, LiveReport
 from firmware_bridge.clock import SystemClock
 
 __all__ = ["answering", "camera_reports", "machine_file", "report_of"]
@@ -33,9 +33,9 @@ priority = {priority}
 COUNT = st.integers(0, 10**9)
 
 
-def report_of(*, trouble: str = "", cameras: tuple[CameraReport, ...] = ()) -> RunReport:
+def report_of(*, trouble: str = "", cameras: tuple[CameraReport, ...] = ()) -> LiveReport:
     processes = (ProcessReport("bridge", 7, "working", 2), ProcessReport("services", 0, "absent", 0))
-    return RunReport(
+    return LiveReport(
         machine="desk",
         model_id="ab" * 32,
         seconds=1.5,

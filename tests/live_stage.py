@@ -20,7 +20,7 @@ from edge_runtime.config import to_toml
 from edge_runtime.errors import StorageError
 from edge_runtime.live.commands import Command, CommandReply, Look, ask
 from edge_runtime.live.run import COMMAND_SOCKET
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from edge_runtime.live_settings import LiveSettings
 from edge_runtime.schemas import Camera, Lane, Machine
 from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldReport
@@ -47,7 +47,7 @@ def write_grains(folder: Path) -> None:
             cv2.imwrite(str(folder / name / f"{number}.png"), picture)
 
 
-def adds_up(report: RunReport) -> bool:
+def adds_up(report: LiveReport) -> bool:
     """Tell whether every frame and every object of every camera is accounted for."""
     sums = []
     for camera in report.cameras:
@@ -109,16 +109,16 @@ class Stage:
         """Ask the run."""
         return ask(self.folder / "state" / COMMAND_SOCKET, command)
 
-    def look(self) -> RunReport | None:
+    def look(self) -> LiveReport | None:
         """Return the run as it is, None where it does not answer."""
         try:
-            return msgspec.json.decode(self.ask(Look()).text, type=RunReport)
+            return msgspec.json.decode(self.ask(Look()).text, type=LiveReport)
         except StorageError:
             return None
 
-    def report(self) -> RunReport:
+    def report(self) -> LiveReport:
         """Return the report of a run that has ended."""
-        return msgspec.json.decode((self.folder / "run.json").read_bytes(), type=RunReport)
+        return msgspec.json.decode((self.folder / "run.json").read_bytes(), type=LiveReport)
 
     def outcome(self) -> WorldReport:
         """Return what the world saw."""

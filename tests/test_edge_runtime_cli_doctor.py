@@ -9,7 +9,7 @@ from live_reports import answering, machine_file, report_of
 from edge_runtime.cli import cli
 from edge_runtime.live.doctor_report import LiveDoctorReport
 from edge_runtime.live.http_text import Answer
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from firmware_bridge.command_line import run_command_line
 
 
@@ -35,7 +35,7 @@ def test_status_shows_a_run_as_text_and_as_json(tmp_path: Path, capsys: pytest.C
         assert (code, out.splitlines()[0].startswith("desk: 1.5 s, armed, ")) == (0, True)
         assert "LOOK AT THIS: no air" in out
         code, out, _ = program(capsys, "status", "--config", path, "--json")
-    assert (code, msgspec.json.decode(out, type=RunReport)) == (0, report)
+    assert (code, msgspec.json.decode(out, type=LiveReport)) == (0, report)
 
 
 def test_doctor_says_what_is_wrong_and_so_does_its_exit_code(

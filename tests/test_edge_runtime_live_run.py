@@ -18,7 +18,7 @@ from edge_runtime.config import to_toml
 from edge_runtime.errors import ConfigError, EdgeError
 from edge_runtime.live.books import CameraCounts
 from edge_runtime.live.run import LiveRun, RunWish
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from edge_runtime.live_settings import LiveSettings
 from edge_runtime.schemas import Camera, Lane, Machine
 from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldReport
@@ -78,11 +78,11 @@ def open_files() -> set[str]:
     return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
-def counts_of(report: RunReport) -> CameraCounts:
+def counts_of(report: LiveReport) -> CameraCounts:
     return report.cameras[0].counts
 
 
-def adds_up(report: RunReport) -> bool:
+def adds_up(report: LiveReport) -> bool:
     counts, kept = counts_of(report), report.cameras[0].given.kept
     frames = counts.frames_in == counts.processed + sum(counts.missing.values()) + counts.open_frames
     objects = counts.objects == counts.passed + sum(counts.ends.values()) + counts.open_objects
@@ -138,7 +138,7 @@ def test_without_armed_a_run_only_looks_and_ends_on_ctrl_c(place: Path, tiny_mod
         text, _ = run.communicate(timeout=LIMIT_S)
 
     assert run.returncode == 0
-    report = msgspec.json.decode(text, type=RunReport)
+    report = msgspec.json.decode(text, type=LiveReport)
     outcome = msgspec.json.decode((place / "world" / OUTCOME_FILE).read_bytes(), type=WorldReport)
     counts = counts_of(report)
     assert adds_up(report)

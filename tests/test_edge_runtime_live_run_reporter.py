@@ -10,7 +10,7 @@ from hypothesis import given
 from live_reports import camera_reports, report_of
 
 from edge_runtime.errors import OverloadError
-from edge_runtime.live.run_report import CameraReport, RunReport
+from edge_runtime.live.run_report import CameraReport, LiveReport
 from edge_runtime.live.run_reporter import RunReporter
 from edge_runtime.live.run_text import run_line
 from firmware_bridge.clock import NS_PER_S, ManualClock
@@ -69,12 +69,12 @@ def test_report_lies_on_the_bulletin_without_a_manager() -> None:
     reporter.look(is_sorting=False)
     posted = reporter.bulletin.read()
     assert posted is not None
-    assert (msgspec.json.decode(posted.text, type=RunReport), posted.posted_ns) == (report_of(), 3 * NS_PER_S)
+    assert (msgspec.json.decode(posted.text, type=LiveReport), posted.posted_ns) == (report_of(), 3 * NS_PER_S)
     reporter.close()
 
 
 def test_books_that_do_not_hold_still_cost_one_report_and_not_the_run(manager: socket.socket) -> None:
-    def report() -> RunReport:
+    def report() -> LiveReport:
         raise OverloadError("the books change faster than they can be read")
 
     reporter = RunReporter(report, environ_of(manager), ManualClock())

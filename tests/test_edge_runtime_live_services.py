@@ -24,7 +24,7 @@ from edge_runtime.live.frame_ring import FrameRing, RingShape
 from edge_runtime.live.messages import ProcessReady, Stop, decode_child_news, encode
 from edge_runtime.live.packets import wait_for
 from edge_runtime.live.processes import Role, Running, start_process
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from edge_runtime.live.services import PlaceRow, ServicesPlan
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.status_client import ask_status
@@ -97,7 +97,7 @@ def fetch(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def eventually(ask: Callable[[], RunReport]) -> RunReport:
+def eventually(ask: Callable[[], LiveReport]) -> LiveReport:
     clock, error = SystemClock(), NoRunError("never asked")
     end_ns = clock.monotonic_ns() + round(PATIENCE_S * 1e9)
     while clock.monotonic_ns() < end_ns:

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge_runtime.live.books import Missing, ObjectEnd
-from edge_runtime.live.run_report import CameraReport, ProcessReport, RunReport
+from edge_runtime.live.run_report import CameraReport, ProcessReport, LiveReport
 
 __all__ = ["ProcessSeen", "Seen", "metric_families", "metrics_text"]
 
@@ -52,7 +52,7 @@ class Seen(msgspec.Struct, frozen=True):
         processes: by place.
     """
 
-    report: RunReport | None
+    report: LiveReport | None
     report_age_s: float
     lag_s: float
     processes: Sequence[ProcessSeen]
@@ -90,7 +90,7 @@ class _Once(Collector):
         return self._families
 
 
-def _run_families(report: RunReport, lag_s: float) -> list[Metric]:
+def _run_families(report: LiveReport, lag_s: float) -> list[Metric]:
     info = ((report.machine, report.model_id), 1.0)
     plain = {
         "sortloop_run_seconds": ("Since the run began.", report.seconds),

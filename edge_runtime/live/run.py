@@ -25,7 +25,7 @@ from edge_runtime.live.processes import Role
 from edge_runtime.live.restart_rules import RestartSettings
 from edge_runtime.live.roles import SETS, RecordWish, Roles, rows_of
 from edge_runtime.live.run_diary import RunDiary
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from edge_runtime.live.run_reporter import RunReporter
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.supervisor import Supervisor, SupervisorSettings
@@ -108,7 +108,7 @@ class LiveRun:
         self._is_begun = False
         self._written_ns = 0
 
-    def run(self, should_stop: Callable[[], bool]) -> RunReport:
+    def run(self, should_stop: Callable[[], bool]) -> LiveReport:
         """Sort until told to stop, or until the run's time is over.
 
         Args:
@@ -144,10 +144,10 @@ class LiveRun:
             raise ConfigError(f"a process of the run cannot work:\n{failed.text}")
         return report
 
-    def report(self) -> RunReport:
+    def report(self) -> LiveReport:
         """Return the run as it is now."""
         vitals = self._shared.vitals
-        return RunReport(
+        return LiveReport(
             machine=self._machine.name,
             model_id=self._models.model_id,
             seconds=(self._clock.monotonic_ns() - self._began_ns) / NS_PER_S,

@@ -57,7 +57,7 @@ class RunRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     begun_utc: str
     seen_utc: str
     snapshots: int = 0
-    books: msgspec.Raw = msgspec.Raw(b"null")
+    books: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     end: str | None = None
     ended_utc: str | None = None
     schema_version: Literal[1] = 1

@@ -7,7 +7,7 @@ import msgspec
 from edge_runtime.cameras.frame_watch import WatchCounts
 from edge_runtime.live.books import CameraCounts
 
-__all__ = ["CameraReport", "ProcessReport", "RunReport"]
+__all__ = ["CameraReport", "ProcessReport", "LiveReport"]
 
 
 class CameraReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,7 +34,7 @@ class ProcessReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ended: int
 
 
-class RunReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LiveReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run, at one moment or at its end.
 
     Attributes:

@@ -11,7 +11,7 @@ import structlog
 
 from edge_runtime.errors import OverloadError
 from edge_runtime.live.bulletin import Bulletin
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 from edge_runtime.live.run_text import run_line
 from edge_runtime.live.systemd_notify import SystemdNotify, watchdog_period_s
 from firmware_bridge.clock import NS_PER_S, Clock
@@ -34,7 +34,7 @@ class RunReporter:
         OverloadError: there is no memory left for the bulletin.
     """
 
-    def __init__(self, report: Callable[[], RunReport], environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, report: Callable[[], LiveReport], environ: Mapping[str, str], clock: Clock) -> None:
         self.bulletin = Bulletin.create()
         self._report = report
         self._clock = clock

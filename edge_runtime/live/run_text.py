@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from edge_runtime.live.run_report import CameraReport, RunReport
+from edge_runtime.live.run_report import CameraReport, LiveReport
 
 __all__ = ["run_line", "run_text"]
 
 
-def run_text(report: RunReport) -> str:
+def run_text(report: LiveReport) -> str:
     """Return the report in lines: what is wanted, each camera's books, who fills which place, what to look at."""
     armed = "armed" if report.is_armed else ("not armed yet" if report.wants_armed else "not armed")
     wanted = f"level L{report.level}, feeder {report.feeder_permille / 10:.0f} %"
@@ -22,7 +22,7 @@ def run_text(report: RunReport) -> str:
     return "\n".join(lines)
 
 
-def run_line(report: RunReport) -> str:
+def run_line(report: LiveReport) -> str:
     """Return the report in one short line, what to look at first: what a service manager shows."""
     frames, objects = _totals(report)
     armed = "armed" if report.is_armed else "not armed"
@@ -30,7 +30,7 @@ def run_line(report: RunReport) -> str:
     return f"{trouble}{armed}, L{report.level}, feeder {report.feeder_permille / 10:.0f} %; {frames}; {objects}"
 
 
-def _totals(report: RunReport) -> tuple[str, str]:
+def _totals(report: LiveReport) -> tuple[str, str]:
     """Return the books of all cameras together: frames, objects."""
     counts = [camera.counts for camera in report.cameras]
     missing = sum(sum(one.missing.values()) for one in counts)

@@ -28,7 +28,7 @@ from edge_runtime.live.http_server import HttpServer
 from edge_runtime.live.http_text import Answer
 from edge_runtime.live.messages import Stop
 from edge_runtime.live.metrics import ProcessSeen, Seen, metrics_text
-from edge_runtime.live.run_report import CameraReport, RunReport
+from edge_runtime.live.run_report import CameraReport, LiveReport
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.machine_file import load_machine
 from firmware_bridge.clock import NS_PER_S
@@ -139,11 +139,11 @@ class RunView:
         processes = [self._process(place, now_ns) for place in self._places if place.name in there]
         return Seen(report, age_s, vitals.lag_ns / NS_PER_S, processes)
 
-    def _report(self, now_ns: int) -> tuple[RunReport | None, float]:
+    def _report(self, now_ns: int) -> tuple[LiveReport | None, float]:
         posted = self._bulletin.read()
         if posted is None:
             return None, 0.0
-        said, age_s = msgspec.json.decode(posted.text, type=RunReport), (now_ns - posted.posted_ns) / NS_PER_S
+        said, age_s = msgspec.json.decode(posted.text, type=LiveReport), (now_ns - posted.posted_ns) / NS_PER_S
         trouble = said.trouble
         if age_s > _STALE_S:
             trouble = f"the supervisor has said nothing for {age_s:.0f} s; {trouble}".removesuffix("; ")

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from edge_runtime.errors import NoRunError
-from edge_runtime.live.run_report import RunReport
+from edge_runtime.live.run_report import LiveReport
 
 __all__ = ["ask_status"]
 
@@ -14,7 +14,7 @@ _HOST: Final = "127.0.0.1"
 _MOST_B: Final = 1 << 20
 
 
-def ask_status(port: int, *, timeout_s: float = 3.0) -> RunReport:
+def ask_status(port: int, *, timeout_s: float = 3.0) -> LiveReport:
     """Return the report of the run that answers on a port of this computer.
 
     Args:
@@ -31,7 +31,7 @@ def ask_status(port: int, *, timeout_s: float = 3.0) -> RunReport:
         raise NoRunError(f"a run answers at port {port}: {body.decode(errors='replace').strip()}")
     try:
         if status == 200:
-            return msgspec.json.decode(body, type=RunReport)
+            return msgspec.json.decode(body, type=LiveReport)
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass  # said below
     raise NoRunError(f"port {port} answers, but it is no run of this build: another program has live.metrics_port")

@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from live_stage import Stage, adds_up, make_stage, wait_until  # noqa: E402
 from tables import table  # noqa: E402
 
-from edge_runtime.live.run_report import RunReport  # noqa: E402
+from edge_runtime.live.run_report import LiveReport  # noqa: E402
 from edge_runtime.live_settings import LiveSettings  # noqa: E402
 from edge_runtime.virtual_world_outcome import WorldReport  # noqa: E402
 from firmware_bridge.clock import NS_PER_S, SystemClock  # noqa: E402
@@ -32,7 +32,7 @@ CLOCK = SystemClock()
 class Kills:
     """What came of a series of kills."""
 
-    report: RunReport
+    report: LiveReport
     outcome: WorldReport
     killed: Counter[str] = field(default_factory=Counter)
     first_s: dict[str, list[float]] = field(default_factory=dict)  # by role, until it sorted again, first kill
