@@ -11,7 +11,7 @@ from edge_runtime.cameras.frame_watch import WatchCounts
 from edge_runtime.live.books import CameraCounts
 from edge_runtime.live.http_server import HttpServer
 from edge_runtime.live.http_text import Answer
-from edge_runtime.live.run_report import CameraReport, ProcessReport, LiveReport
+from edge_runtime.live.run_report import CameraReport, LiveReport, ProcessReport
 from firmware_bridge.clock import SystemClock
 
 __all__ = ["answering", "camera_reports", "machine_file", "report_of"]

@@ -16,7 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge_runtime.live.books import Missing, ObjectEnd
-from edge_runtime.live.run_report import CameraReport, ProcessReport, LiveReport
+from edge_runtime.live.run_report import CameraReport, LiveReport, ProcessReport
 
 __all__ = ["ProcessSeen", "Seen", "metric_families", "metrics_text"]
 

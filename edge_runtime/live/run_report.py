@@ -7,7 +7,7 @@ import msgspec
 from edge_runtime.cameras.frame_watch import WatchCounts
 from edge_runtime.live.books import CameraCounts
 
-__all__ = ["CameraReport", "ProcessReport", "LiveReport"]
+__all__ = ["CameraReport", "LiveReport", "ProcessReport"]
 
 
 class CameraReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
