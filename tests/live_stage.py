@@ -17,7 +17,7 @@ import numpy as np
 from tiny_model import COLOURS, make_onnx, write_model_folder
 
 from edge_runtime.config import to_toml
-from edge_runtime.errors import StorageError
+from edge_runtime.errors import NoRunError
 from edge_runtime.live.commands import Command, CommandReply, Look, ask
 from edge_runtime.live.run import COMMAND_SOCKET
 from edge_runtime.live.run_report import LiveReport
@@ -113,7 +113,7 @@ class Stage:
         """Return the run as it is, None where it does not answer."""
         try:
             return msgspec.json.decode(self.ask(Look()).text, type=LiveReport)
-        except StorageError:
+        except NoRunError:
             return None
 
     def report(self) -> LiveReport:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.errors import ConfigError, NoRunError
 from edge_runtime.live.commands import (
     Arm,
     Back,
@@ -114,5 +114,5 @@ def test_what_an_earlier_run_left_is_replaced_and_nothing_is_left_behind(tmp_pat
 
 
 def test_where_no_run_listens_the_answer_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="no run answers"):
+    with pytest.raises(NoRunError, match="no run answers"):
         ask(tmp_path / "c.sock", Look())

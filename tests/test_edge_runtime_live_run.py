@@ -1,5 +1,6 @@
 """A whole run against a virtual machine in real time: cameras, controller, valves, all processes."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -86,7 +87,7 @@ def adds_up(report: LiveReport) -> bool:
     counts, kept = counts_of(report), report.cameras[0].given.kept
     frames = counts.frames_in == counts.processed + sum(counts.missing.values()) + counts.open_frames
     objects = counts.objects == counts.passed + sum(counts.ends.values()) + counts.open_objects
-    return frames and objects and kept == counts.frames_in
+    return frames and objects and counts.frames_in - kept in {0, 1}  # a frame of no lines ends the scene
 
 
 def until(live: LiveRun, is_done: Callable[[CameraCounts], bool]) -> Callable[[], bool]:
@@ -118,7 +119,7 @@ def test_an_armed_run_sees_every_piece_fires_at_the_bad_ones_and_stops_clean(
     if report.trouble.startswith("not armed again after"):
         pytest.skip(f"this computer is too busy to keep a controller armed: {report.trouble}")
     assert report.trouble == ""
-    assert [(process.pid, process.ended) for process in report.processes] == [(0, 0)] * 3
+    assert [(process.pid, process.ended) for process in report.processes] == [(0, 0)] * 4
     assert (outcome.fired_twice, outcome.fired_late) == (0, 0)
     assert outcome.feeder[-1].permille == 0
     assert counts.missing.keys() <= {"late", "overrun"}  # of a machine that does other things as well
@@ -130,7 +131,7 @@ def test_an_armed_run_sees_every_piece_fires_at_the_bad_ones_and_stops_clean(
 def test_without_armed_a_run_only_looks_and_ends_on_ctrl_c(place: Path, tiny_model_folder: Path) -> None:
     command = [sys.executable, "-m", "edge_runtime", "run", "--config", str(place / "machine.toml"), "--json"]
     with (
-        world(place, tiny_model_folder, "--start-s", "1") as machine,
+        world(place, tiny_model_folder, "--start-s", "8") as machine,
         subprocess.Popen(command, stdout=subprocess.PIPE) as run,
     ):
         assert machine.wait(LIMIT_S) == 0
@@ -153,7 +154,7 @@ def test_without_armed_a_run_only_looks_and_ends_on_ctrl_c(place: Path, tiny_mod
 
 @pytest.mark.long
 def test_the_books_add_up_when_each_process_is_killed_twice(place: Path, tiny_model_folder: Path) -> None:
-    victims = ["vision-0", "capture-top", "bridge"] * 2
+    victims = ["vision-a0", "capture-top", "bridge"] * 2
     killed: dict[int, int] = {}  # pid -> frames when it was killed
 
     def kill_when_all_work(counts: CameraCounts) -> bool:
@@ -178,7 +179,7 @@ def test_the_books_add_up_when_each_process_is_killed_twice(place: Path, tiny_mo
     assert adds_up(report)
     assert (counts.open_frames, counts.open_objects) == (0, 0)
     assert victims == []
-    assert [process.ended for process in report.processes] == [2, 2, 2]
+    assert [process.ended for process in report.processes] == [2, 2, 2, 0]
     assert outcome.fired_twice == 0
     assert counts.missing.keys() <= {"late", "overrun", "worker_lost", "bridge_lost"}
 
@@ -208,6 +209,7 @@ def test_a_source_that_is_no_camera_ends_the_run_with_its_own_message(tmp_path: 
     with pytest.raises(ConfigError, match="nothing"):
         live.run(lambda: False)
     del live
+    gc.collect()  # a run and its reporter know each other
     assert len(open_files()) <= len(before)
 
 
@@ -233,6 +235,7 @@ def test_whatever_ends_a_run_no_process_is_left_behind(tmp_path: Path, tiny_mode
     assert [len(look) for look in looks] == [0, 3, 3]
     assert children() == before
     del live
+    gc.collect()  # a run and its reporter know each other
     assert len(open_files()) <= open_before
 
 

@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.errors import ConfigError, NoRunError, StorageError
 
 __all__ = [
     "Arm",
@@ -174,7 +174,7 @@ def ask(path: Path, command: Command) -> CommandReply:
         command: what to do.
 
     Raises:
-        StorageError: no run listens there, or it does not answer within 5 s.
+        NoRunError: no run listens there, or it does not answer within 5 s.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
         client.settimeout(_ANSWER_S)
@@ -183,7 +183,7 @@ def ask(path: Path, command: Command) -> CommandReply:
             client.send(encode_command(command))
             data = client.recv(_LARGEST_B)
         except OSError as error:
-            raise StorageError(f"{path}: no run answers: {error.strerror or error}") from error
+            raise NoRunError(f"{path}: no run answers: {error.strerror or error}") from error
     if not data:
-        raise StorageError(f"{path}: the run did not answer")
+        raise NoRunError(f"{path}: the run did not answer")
     return msgspec.json.decode(data, type=CommandReply)

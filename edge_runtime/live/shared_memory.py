@@ -13,6 +13,7 @@ Knows nothing of what is kept in it.
 
 import mmap
 import os
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
@@ -40,6 +41,7 @@ class SharedMemory:
         self.fd = fd
         self.size_b = size_b
         self._map = mmap.mmap(fd, size_b, mmap.MAP_SHARED)
+        self._let_go = weakref.finalize(self, os.close, fd)  # also where nobody calls close
 
     @staticmethod
     def create(name: str, size_b: int) -> "SharedMemory":
@@ -92,9 +94,8 @@ class SharedMemory:
 
     def close(self) -> None:
         """Give up this process's hold; the mapping itself goes when no array uses it any more."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+        self._let_go()
+        self.fd = -1
 
 
 def available_b() -> int:
