@@ -19,6 +19,7 @@ from edge_runtime.live.frame_ring import FrameRing
 from edge_runtime.live.ladder import Ladder, Level
 from edge_runtime.live.messages import (
     FrameClaimed,
+    FrameDecided,
     InspectionVerdict,
     ObjectEnded,
     ProcessLost,
@@ -33,7 +34,7 @@ from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.live.trigger_match import SeenFrame
 from edge_runtime.machine_file import load_machine
 from edge_runtime.schedule import line_time_us
-from edge_runtime.schemas import Machine
+from edge_runtime.schemas import Camera, Machine
 from firmware_bridge.clock import NS_PER_S, Clock
 from firmware_bridge.config_keys import ConfigKey
 from firmware_bridge.eject_plane import EjectRules
@@ -51,7 +52,7 @@ from firmware_bridge.link_keeper import LinkKeeper
 from firmware_bridge.messages import TriggerStamp, Verdict, VerdictSource
 from firmware_bridge.transport_open import open_transport
 
-__all__ = ["BridgePlan", "make_keeper", "run_bridge", "slack_ns"]
+__all__ = ["BridgePlan", "block_ns", "make_keeper", "run_bridge", "slack_ns"]
 
 _LOOK_S: Final = 0.001
 _SILENCE_NS: Final = 50_000_000
@@ -115,6 +116,7 @@ class _Bridge:
         self._looked = [own.folded for own in books]  # frames below these have been looked at
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
         self._axis = ControllerAxis(machine)
+        self._block_ns = [block_ns(machine, camera) for camera in machine.cameras]
         self._ladder = Ladder(machine.live.ladder, slack_ns(machine))
         self._wish = Wish(is_armed=False, feeder_permille=0)
         self._aged_ns: int | None = None  # when a frame was last taken, since the wish
@@ -228,8 +230,14 @@ class _Bridge:
         while (message := self._news.receive()) is not None:
             news = decode_frame_news(message)
             self._firing.on_news(news, now_ns=self._clock.monotonic_ns())
-            if isinstance(news, FrameClaimed):
-                self._age(news.age_ns)
+            match news:
+                case FrameClaimed():
+                    self._age(news.age_ns)
+                case FrameDecided():
+                    shown_ns = news.exposed_ns + self._block_ns[news.camera]
+                    self._child.vitals.lag_ns = self._clock.monotonic_ns() - shown_ns
+                case _:
+                    pass
 
     def _take_link_events(self) -> None:
         for event in self._keeper.poll():
@@ -348,6 +356,9 @@ def slack_ns(machine: Machine) -> int:
     Note: what is not above 0 leaves no time to sort; see `Ladder`.
     """
     lead_ns = round(machine.min_lead_ms * 1e6)
-    blocks = [line_time_us(machine, camera) * 1000 * camera.frame_lines for camera in machine.cameras]
-    flights = [flight_ns(machine, camera) for camera in machine.cameras]
-    return min(flight - round(block) for flight, block in zip(flights, blocks, strict=True)) - lead_ns
+    return min(flight_ns(machine, camera) - block_ns(machine, camera) for camera in machine.cameras) - lead_ns
+
+
+def block_ns(machine: Machine, camera: Camera) -> int:
+    """Return how long the lines of a frame take to pass the camera, in nanoseconds."""
+    return round(line_time_us(machine, camera) * 1000 * camera.frame_lines)
