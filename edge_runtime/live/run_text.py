@@ -9,7 +9,7 @@ __all__ = ["run_line", "run_text"]
 
 def run_text(report: LiveReport) -> str:
     """Return the report in lines: what is wanted, each camera's books, who fills which place, what to look at."""
-    armed = "armed" if report.is_armed else ("not armed yet" if report.wants_armed else "not armed")
+    armed = _armed(report)
     wanted = f"level L{report.level}, feeder {report.feeder_permille / 10:.0f} %"
     lines = [f"{report.machine}: {report.seconds:.1f} s, {armed}, {wanted}, model {report.model_id[:12]}"]
     lines += [line for camera in report.cameras for line in _camera_lines(camera)]
@@ -40,6 +40,14 @@ def _totals(report: LiveReport) -> tuple[str, str]:
     other = sum(one.objects for one in counts) - passed - fired - still
     frames = f"{sum(one.frames_in for one in counts)} frames, {missing} missing"
     return frames, f"{passed} objects passed, {fired} fired, {other} not fired, {still} open"
+
+
+def _armed(report: LiveReport) -> str:
+    if not any(one.pid for one in report.processes):
+        return "ended"
+    if report.is_armed:
+        return "armed"
+    return "not armed yet" if report.wants_armed else "not armed"
 
 
 def _camera_lines(camera: CameraReport) -> list[str]:
