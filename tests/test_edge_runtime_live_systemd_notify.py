@@ -92,7 +92,7 @@ def test_any_status_is_one_assignment(status: str) -> None:
 @settings(deadline=None)
 @given(st.integers(1, 2**64 - 1))
 def test_the_period_is_half_of_the_limit(limit_us: int) -> None:
-    assert watchdog_period_s({"WATCHDOG_USEC": str(limit_us)}) == limit_us / 1e6 / 2
+    assert watchdog_period_s({"WATCHDOG_USEC": str(limit_us)}) == limit_us / 1_000_000 / 2
 
 
 @pytest.mark.parametrize(
