@@ -20,6 +20,8 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         model: model folder to sort with; a relative path begins at the machine file's folder.
+        fallback: model folder with the same classes and crops and a quicker network, which decides while frames grow
+            old, see docs/live.md; relative as `model`, empty for none.
         state: folder of the spool, the runs' journals and the control socket; relative as `model`.
         workers: vision processes; one a core that is free for them.
         ring_frames: frames that each camera's ring holds.
@@ -38,6 +40,7 @@ class LiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: str = "model"
+    fallback: str = ""
     state: str = "state"
     workers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     ring_frames: Annotated[int, msgspec.Meta(ge=16, le=1024)] = 64

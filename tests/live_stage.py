@@ -116,6 +116,12 @@ class Stage:
         except NoRunError:
             return None
 
+    def must_look(self) -> LiveReport:
+        """Return the run as it is; it answers."""
+        report = self.look()
+        assert report is not None
+        return report
+
     def report(self) -> LiveReport:
         """Return the report of a run that has ended."""
         return msgspec.json.decode((self.folder / "run.json").read_bytes(), type=LiveReport)

@@ -34,7 +34,7 @@ def decisions(objects: int, seed: int, *, side: int = 16, classes: int = 3, chan
 
 
 def key(number: int) -> FrameKey:
-    return FrameKey(number % 3, number, number + 5, 128 * number, 10**9 * number, number % 6)
+    return FrameKey(number % 3, number, number + 5, 128 * number, 10**9 * number, is_own=number % 2 == 0)
 
 
 def equal(one: Decisions, other: Decisions) -> bool:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tiny_model import draw_pieces
+from tiny_model import draw_pieces, make_stubborn_onnx, write_model_folder
 
 from edge_runtime.config import to_toml
+from edge_runtime.live.ladder import Level
 from edge_runtime.live.messages import (
     FrameClaimed,
     FrameDecided,
@@ -16,13 +17,16 @@ from edge_runtime.live.messages import (
     FrameNews,
     FrameReady,
     ProcessReady,
+    RecordReady,
     Stop,
     decode_child_news,
     decode_frame_news,
+    decode_recorder_news,
     encode,
 )
 from edge_runtime.live.packets import wait_for
 from edge_runtime.live.processes import Role, start_process
+from edge_runtime.live.record_ring import FrameKey
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.vision import VisionPlan
 from edge_runtime.live_settings import LiveSettings
@@ -38,7 +42,7 @@ PIECES = ["good", "stone", "good", "husk", "stone"]
 class Bench:
     """Everything around one worker."""
 
-    def __init__(self, path: Path, model: Path) -> None:
+    def __init__(self, path: Path, model: Path, fallback: str) -> None:
         machine = Machine("desk", (CAMERA,), (Lane(3, 0.0, 32.0),), live=LiveSettings(ring_frames=16))
         path.write_text(to_toml(machine), encoding="utf-8")
         self.shared = SharedState.create(machine, bands=3, rows=1, channels=1)
@@ -50,7 +54,9 @@ class Bench:
             "vision",
             0,
             RealtimeSettings(is_memory_locked=False),
-            lambda child: VisionPlan(child, str(model), (ring_fd,), frames_fd, news_fd, 0, record_fd, records_fd),
+            lambda child: VisionPlan(
+                child, str(model), fallback, (ring_fd,), frames_fd, news_fd, 0, record_fd, records_fd
+            ),
             (ring_fd, frames_fd, news_fd, record_fd, records_fd),
         )
         self.running = start_process(role, 7, machine=str(path), vitals_fd=self.shared.vitals.memory.fd)
@@ -69,6 +75,16 @@ class Bench:
         assert wait_for([self.shared.news.receiver], LIMIT_S)
         return decode_frame_news(self.shared.news.receiver.receive() or b"")
 
+    def record_of(self, number: int) -> FrameKey:
+        """Return what was recorded of a frame; records come after the news, and those of earlier frames first."""
+        while True:
+            assert wait_for([self.shared.records.receiver], LIMIT_S)
+            ready = decode_recorder_news(self.shared.records.receiver.receive() or b"")
+            assert isinstance(ready, RecordReady)
+            record = self.shared.record_rings[0].read(ready.at_b, "top")
+            if record is not None and record[0].number == number:
+                return record[0]
+
     def close(self) -> None:
         self.running.control.send(encode(Stop()))
         assert self.running.wait(LIMIT_S)
@@ -79,7 +95,9 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory, tiny_model_folder: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path_factory.mktemp("vision") / "machine.toml", tiny_model_folder)
+    folder = tmp_path_factory.mktemp("vision")
+    write_model_folder(folder / "fallback", model=make_stubborn_onnx(1))
+    bench = Bench(folder / "machine.toml", tiny_model_folder, str(folder / "fallback"))
     yield bench
     bench.close()
 
@@ -113,3 +131,29 @@ def test_a_frame_that_the_ring_holds_no_more_is_overrun(bench: Bench) -> None:
     bench.announce(first)
 
     assert bench.hear() == FrameMissed(7, 0, first, "overrun")
+
+
+@pytest.mark.parametrize(
+    ("level", "ejected", "is_own"),
+    [
+        (Level.L0, 3, True),
+        (Level.L1, 3, True),
+        (Level.L2_CHEAPER, 5, False),  # the quicker model here takes everything for stones
+        (Level.L2_NORM, 0, False),  # the table of the tests' model is empty: the first class, which is good
+        (Level.L3, 0, False),
+        (Level.L0, 3, True),
+    ],
+)
+def test_each_level_has_its_classifier_and_records_say_whose_decisions_they_are(
+    bench: Bench, level: Level, ejected: int, is_own: bool
+) -> None:
+    bench.shared.vitals.level = level
+    number = bench.write(draw_pieces(PIECES))
+    bench.announce(number)
+
+    claimed, news = bench.hear(), bench.hear()
+    assert isinstance(claimed, FrameClaimed)
+    assert isinstance(news, FrameDecided)
+    assert (news.objects, len(news.boxes) // 32) == (len(PIECES), ejected)
+    assert bench.record_of(number).is_own == is_own
+    bench.shared.vitals.level = Level.L0

@@ -4,13 +4,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from bad_models import DECEITFUL, FORBIDDEN, neighbourly_onnx, with_model
 from live_stage import Stage, adds_up, make_stage, wait_until
 
-from edge_runtime.live.commands import Back, Swap
+from edge_runtime.live.commands import Arm, Back, Swap
 from edge_runtime.live.frame_recording import RecordingReport
+from edge_runtime.live.run_journal import LOST, list_runs
 from edge_runtime.live_settings import LiveSettings
 from edge_runtime.replay import replay, replay_report
 from edge_runtime.setup import open_sorter
+from edge_runtime.virtual_world_control import ask_world
 
 LIMIT_S = 90.0
 OBJECTS = 200
@@ -77,3 +80,69 @@ def test_a_thousand_changes_of_the_model_lose_no_frame_and_bad_folders_are_refus
     lost = {name: count for name, count in report.cameras[0].counts.missing.items() if name != "late"}
     assert lost == {}
     assert (outcome.fired_twice, outcome.fired_late) == (0, 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_a_supervisor_that_is_killed_leaves_a_safe_machine_and_the_next_run_says_so(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 20_000, "--priority", 80):
+        with stage.run("--armed") as supervisor:
+            assert stage.wait_for_sorting(LIMIT_S)
+            pids = [one.pid for one in stage.must_look().processes]
+            supervisor.kill()
+            supervisor.wait(LIMIT_S)
+            assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), LIMIT_S)
+        with stage.run():
+            assert wait_until(lambda: stage.look() is not None, LIMIT_S)
+    newest, lost = list_runs(stage.folder / "state" / "runs").runs
+    states = [change.state for change in stage.outcome().states]
+    feeder = [change.permille for change in stage.outcome().feeder]
+
+    assert (newest.end, lost.end) == ("stopped", LOST)
+    assert b'"objects":' in bytes(lost.books)
+    armed = states.index("ARMED")
+    assert states[armed + 1] in {"SAFE", "IDLE"}  # by the bridge's farewell, or by the controller's own watchdog
+    assert "ARMED" not in states[armed + 1 :]
+    assert feeder[-1] == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_a_controller_that_was_lost_stays_safe_until_it_is_armed_on_command(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 20_000, "--priority", 80), stage.run("--armed"):
+        assert stage.wait_for_sorting(LIMIT_S)
+        ask_world(stage.folder / "world", "power_cut")
+        assert wait_until(lambda: stage.must_look().trouble != "", LIMIT_S)
+        assert not stage.must_look().is_armed
+        unsorted = stage.must_look().cameras[0].counts.ends.get("unsorted", 0)
+        assert wait_until(lambda: stage.must_look().cameras[0].counts.ends.get("unsorted", 0) > unsorted + 5, LIMIT_S)
+        assert not stage.must_look().is_armed  # it is back by now, and nobody has said that it shall fire
+
+        assert stage.ask(Arm()).outcome == "begun"
+        assert wait_until(lambda: stage.must_look().is_armed, LIMIT_S)
+        assert stage.must_look().trouble == ""
+    outcome = stage.outcome()
+
+    assert adds_up(stage.report())
+    assert (outcome.boots, outcome.fired_twice, outcome.fired_late) == (1, 0, 0)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_every_bad_model_folder_is_refused_while_sorting_goes_on(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 200_000, "--priority", 80), stage.run("--armed"):
+        assert stage.wait_for_sorting(LIMIT_S)
+        before = stage.must_look()
+        refused = 0
+        for name, (make, _) in {**FORBIDDEN, **DECEITFUL, "neighbourly": (neighbourly_onnx, "")}.items():
+            folder = with_model(stage.folder / "model", stage.folder / name.replace(" ", "_"), make())
+            decided = stage.must_look().cameras[0].counts.processed
+            reply = stage.ask(Swap(str(folder)))
+            assert wait_until(lambda: not stage.must_look().told.endswith("is being tried"), LIMIT_S)
+            refused += reply.outcome == "refused" or stage.must_look().told.startswith("refused")
+            assert stage.must_look().cameras[0].counts.processed > decided, name
+        after = stage.must_look()
+
+    assert refused == len(FORBIDDEN) + len(DECEITFUL) + 1
+    assert (after.swaps, after.model_id) == (0, before.model_id)
+    assert adds_up(stage.report())

@@ -19,7 +19,16 @@ from edge_runtime.schemas import ClassMetrics, ClassRule, DisplayName, Lineage, 
 from edge_runtime.segment import SegmentSettings
 from edge_runtime.storage import sha256_hex
 
-__all__ = ["COLOURS", "TINY_CROP", "TINY_RECIPE", "draw_pieces", "make_onnx", "write_model_folder", "write_recording"]
+__all__ = [
+    "COLOURS",
+    "TINY_CROP",
+    "TINY_RECIPE",
+    "draw_pieces",
+    "make_onnx",
+    "make_stubborn_onnx",
+    "write_model_folder",
+    "write_recording",
+]
 
 COLOURS: Final = {"good": (60, 200, 80), "stone": (60, 80, 200), "husk": (220, 80, 60)}  # BGR
 TINY_CROP: Final = CropSpec(side_px=32)
@@ -62,6 +71,30 @@ def make_onnx(*, side_px: int = 32, classes: int = 3, seed: int = 1, input_name:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def make_stubborn_onnx(class_id: int) -> bytes:
+    """Return a model that gives every crop of 32 px the same class of three."""
+    bias = np.full(3, -20.0, np.float32)
+    bias[class_id] = 20.0
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "middle"], ["means"], keepdims=0),
+        helper.make_node("Mul", ["means", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+    ]
+    weights = {"middle": np.array([1, 2], np.int64), "nothing": np.zeros(3, np.float32), "bias": bias}
+    graph = helper.make_graph(
+        nodes,
+        "stubborn",
+        [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", 32, 32, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

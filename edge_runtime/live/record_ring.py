@@ -28,7 +28,8 @@ _HEAD: Final = np.dtype([("size_b", "<u8"), ("claimed_b", "<u8")])
 _RECORD: Final = np.dtype(
     [
         ("at_b", "<u8"),  # where the record begins, counted from the first byte ever written; proves that one is here
-        ("key", "<i8", 6),
+        ("key", "<i8", 5),
+        ("is_own", "<i8"),
         ("counts", "<i8", 5),  # objects, classes, side of the crops, side of the masks, channels
     ]
 )
@@ -37,14 +38,14 @@ _FIRST_B: Final = 8  # no record begins at 0: zeros are none
 
 
 class FrameKey(msgspec.Struct, frozen=True, array_like=True):
-    """Which frame: camera and number, what the ring of frames said of it, and at which level it was sorted."""
+    """Which frame: camera and number, what the ring of frames said of it, and whether the run's model decided."""
 
     camera: int
     number: int
     frame_id: int
     first_line: int
     exposed_ns: int
-    level: int = 0
+    is_own: bool = True
 
 
 class RecordRing:
@@ -94,7 +95,8 @@ class RecordRing:
         self._head["claimed_b"][0] = self._next_b = at_b + size_b
         record = self._bytes[place : place + _RECORD.itemsize].view(_RECORD)
         record["at_b"][0] = at_b
-        record["key"][0] = msgspec.structs.astuple(key)
+        record["key"][0] = msgspec.structs.astuple(key)[:5]
+        record["is_own"][0] = key.is_own
         crop = (decisions.pixels.shape[1], decisions.masks.shape[1], decisions.pixels.shape[3])
         record["counts"][0] = (*decisions.scores.shape, *crop)
         start = place + _RECORD.itemsize
@@ -122,7 +124,9 @@ class RecordRing:
             end = start + int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
             columns.append(self._bytes[start:end].copy().view(dtype).reshape(shape))
             start += -(-(end - start) // 8) * 8
-        return (FrameKey(*record["key"][0].tolist()), Decisions(camera, *columns)) if self._is_intact(at_b) else None
+        index, frame, frame_id, first_line, exposed_ns = record["key"][0].tolist()
+        key = FrameKey(index, frame, frame_id, first_line, exposed_ns, is_own=bool(record["is_own"][0]))
+        return (key, Decisions(camera, *columns)) if self._is_intact(at_b) else None
 
     def _is_intact(self, at_b: int) -> bool:
         """Tell whether the writer has not come round to this place."""

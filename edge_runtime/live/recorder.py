@@ -211,8 +211,8 @@ class _Recorder:
     def _record(self, key: FrameKey, decisions: Decisions, followed: FollowUp) -> None:
         if not len(decisions) or not decisions.pixels.size:
             return
-        if key.level >= Level.L2_NORM:  # not the model's decisions: they say nothing of its mistakes
-            self._lost["norm_table"] += len(decisions)
+        if not key.is_own:  # decided by what stands in for the model: that says nothing of its mistakes
+            self._lost["stand_in"] += len(decisions)
             return
         is_extra = self._truth is None and not followed.has_inspection  # audit and candidates, no known truth
         if is_extra and self._child.vitals.level >= Level.L1:

@@ -48,10 +48,12 @@ class Roles:
     Args:
         machine: its cameras and `live` table.
         shared: of the run.
+        fallback: model folder of the same name in the `live` table; None where there is none.
     """
 
-    def __init__(self, machine: Machine, shared: SharedState) -> None:
+    def __init__(self, machine: Machine, shared: SharedState, fallback: Path | None = None) -> None:
         self._machine = machine
+        self._fallback = "" if fallback is None else str(fallback)
         self._shared = shared
         self._rings = tuple(share.ring.memory.fd for share in shared.cameras)
 
@@ -140,8 +142,10 @@ class Roles:
         frames_fd, news_fd = shared.frames[set_index].receiver.fileno(), shared.news.sender.fileno()
         record_fd, records_fd = shared.record_rings[place].memory.fd, shared.records.sender.fileno()
 
+        ways = (self._rings, frames_fd, news_fd, place, record_fd, records_fd)
+
         def plan(child: ChildPlan) -> VisionPlan:
-            return VisionPlan(child, str(model), self._rings, frames_fd, news_fd, place, record_fd, records_fd)
+            return VisionPlan(child, str(model), self._fallback, *ways)
 
         realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
         fds = (*self._rings, frames_fd, news_fd, record_fd, records_fd)

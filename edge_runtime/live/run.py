@@ -91,7 +91,10 @@ class LiveRun:
         model = (wish.model or wish.machine.parent / self._machine.live.model).resolve()
         self._bands = load_model_folder(model).recipe.crop.channels
         self._shared = SharedState.create(self._machine, bands=self._bands, rows=rows_of(self._machine), channels=SETS)
-        self._roles = Roles(self._machine, self._shared)
+        fallback = (
+            (wish.machine.parent / self._machine.live.fallback).resolve() if self._machine.live.fallback else None
+        )
+        self._roles = Roles(self._machine, self._shared, fallback)
         live = self._machine.live
         settings = SupervisorSettings(
             str(wish.machine.resolve()), live.hang_s, RestartSettings(most_exits=live.restarts_a_minute)

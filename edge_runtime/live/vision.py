@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import structlog
 
+from edge_runtime.crop import CropSpec
 from edge_runtime.errors import CropError, FrameError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_ring import FrameRing, RingFrame
@@ -26,8 +27,9 @@ from edge_runtime.live.record_ring import FrameKey, RecordRing
 from edge_runtime.live.ring_sorter import RingSorter
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.norm_classifier import NormClassifier
+from edge_runtime.pipeline import Classify
 from edge_runtime.schedule import line_time_us
-from edge_runtime.setup import Setup, open_sorters
+from edge_runtime.setup import Setup, check_classes, open_model, open_sorters
 from firmware_bridge.clock import NS_PER_S, Clock
 
 __all__ = ["VisionPlan", "run_vision"]
@@ -43,6 +45,7 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         child: see `ChildPlan`.
         model: model folder.
+        fallback: model folder that decides in its stead while frames grow old; empty for none.
         ring_fds: ring of each camera, in the machine's order.
         frames_fd: announcements, shared with the other workers.
         news_fd: to the bridge.
@@ -53,6 +56,7 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     child: ChildPlan
     model: str
+    fallback: str
     ring_fds: tuple[int, ...]
     frames_fd: int
     news_fd: int
@@ -65,14 +69,16 @@ def run_vision(plan: VisionPlan, child: Child) -> None:
     """Sort frames until told to stop; then those that were announced before.
 
     Raises:
-        ConfigError: machine, recipe and references do not go together.
+        ConfigError: machine, recipe, references and fallback do not go together.
         ModelFolderError: the model folder is not whole, or its golden crops get other scores here.
         StorageError: the references of a camera cannot be read.
         PeerGoneError: the supervisor is gone.
     """
     setups = open_sorters(Path(plan.model), Path(plan.child.machine))
-    _warm_up(setups[0])
-    worker = _Worker(plan, child, setups)
+    fallback = _open_fallback(Path(plan.fallback), setups[0]) if plan.fallback else None
+    for classify in filter(None, (setups[0].sorter.classify, fallback)):
+        _warm_up(classify, setups[0].sorter.recipe.crop)
+    worker = _Worker(plan, child, [_View(*one, fallback) for one in zip(setups, plan.ring_fds, strict=True)])
     child.ready()
     while not any(isinstance(order, Stop) for order in child.orders()):
         worker.work(_IDLE_S)
@@ -81,28 +87,40 @@ def run_vision(plan: VisionPlan, child: Child) -> None:
         pass
 
 
-def _warm_up(setup: Setup) -> None:
-    """Let every buffer of the session get its pages before the first frame."""
-    crop = setup.sorter.recipe.crop
+def _open_fallback(path: Path, setup: Setup) -> Classify:
+    opened = open_model(path)
+    check_classes(path, setup.sorter.recipe, opened.folder)
+    return opened.scorer.scores
+
+
+def _warm_up(classify: Classify, crop: CropSpec) -> None:
+    """Let every buffer of a session get its pages before the first frame."""
     for _ in range(_WARM_UPS):
-        setup.sorter.classify(np.zeros((8, crop.side_px, crop.side_px, crop.channels), np.uint8))
+        classify(np.zeros((8, crop.side_px, crop.side_px, crop.channels), np.uint8))
 
 
 class _View:
     """One camera of the machine, as a worker sees it."""
 
-    def __init__(self, setup: Setup, ring_fd: int) -> None:
+    def __init__(self, setup: Setup, ring_fd: int, fallback: Classify | None) -> None:
         self.ring = FrameRing(SharedMemory.attach(ring_fd))
-        by_norm = msgspec.structs.replace(
-            setup.sorter, by_norm=NormClassifier(setup.folder.norms, setup.folder.card.classes).scores
-        )
-        self._sorter, self._norm_sorter = RingSorter(setup.sorter, self.ring), RingSorter(by_norm, self.ring)
+        by_norm = NormClassifier(setup.folder.norms, setup.folder.card.classes).scores
+        replace = msgspec.structs.replace
+        self._own = RingSorter(setup.sorter, self.ring)
+        self._cheaper = RingSorter(replace(setup.sorter, classify=fallback), self.ring) if fallback else self._own
+        self._by_norm = RingSorter(replace(setup.sorter, by_norm=by_norm), self.ring)
         self._line_ns = line_time_us(setup.machine, setup.sorter.camera) * 1000
         self.flight_ns = setup.sorter.camera.to_valves_mm / setup.machine.belt_mm_s * NS_PER_S
 
     def sorter(self, level: Level) -> RingSorter:
-        """Return what sorts at a level: the model, or the norm table."""
-        return self._norm_sorter if level >= Level.L2_NORM else self._sorter
+        """Return what sorts at a level: the model, a quicker one, or the norm table."""
+        if level >= Level.L2_NORM:
+            return self._by_norm
+        return self._cheaper if level == Level.L2_CHEAPER else self._own
+
+    def is_own(self, sorter: RingSorter) -> bool:
+        """Tell whether this is what sorts with the run's model."""
+        return sorter is self._own
 
     def age_ns(self, frame: RingFrame, clock: Clock) -> int:
         """Return how long ago the frame's last line was exposed."""
@@ -112,10 +130,10 @@ class _View:
 class _Worker:
     """One worker's loop."""
 
-    def __init__(self, plan: VisionPlan, child: Child, setups: tuple[Setup, ...]) -> None:
+    def __init__(self, plan: VisionPlan, child: Child, views: list[_View]) -> None:
         self._number = plan.child.number
         self._child = child
-        self._views = [_View(setup, fd) for setup, fd in zip(setups, plan.ring_fds, strict=True)]
+        self._views = views
         self._frames = Packets.attach(plan.frames_fd)
         self._news = Packets.attach(plan.news_fd)
         self._place = plan.place
@@ -149,9 +167,10 @@ class _Worker:
         return True
 
     def _sort(self, camera: int, frame: RingFrame, *, is_last: bool) -> None:
-        level = self._child.vitals.level
+        view = self._views[camera]
+        sorter = view.sorter(self._child.vitals.level)
         try:
-            decisions = self._views[camera].sorter(level).sort(frame.number, is_last=is_last)
+            decisions = sorter.sort(frame.number, is_last=is_last)
         except (FrameError, CropError) as error:
             _log.error("vision.frame_failed", camera=camera, number=frame.number, error=str(error))
             self._tell(FrameMissed(self._number, camera, frame.number, "failed"))
@@ -162,7 +181,7 @@ class _Worker:
         boxes = decisions.boxes_px[decisions.is_eject]
         place = (frame.frame_id, frame.first_line, frame.exposed_ns)
         self._tell(FrameDecided(self._number, camera, frame.number, *place, len(decisions), boxes.tobytes()))
-        key = FrameKey(camera, frame.number, *place, int(level))
+        key = FrameKey(camera, frame.number, *place, is_own=view.is_own(sorter))
         written = self._record_ring.write(key, decisions)  # after the news: the valves come first
         self._records.send(encode(RecordReady(self._place, written, camera)))
 
