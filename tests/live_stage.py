@@ -26,7 +26,7 @@ from edge_runtime.schemas import Camera, Lane, Machine
 from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WorldReport
 from firmware_bridge.clock import NS_PER_S, SystemClock
 
-__all__ = ["Stage", "adds_up", "make_stage", "write_grains"]
+__all__ = ["Stage", "adds_up", "free_port", "make_stage", "wait_until", "write_grains"]
 
 _CLOCK: Final = SystemClock()
 _END_S: Final = 30.0
@@ -157,7 +157,7 @@ def wait_until(is_done: Callable[[], bool], limit_s: float, step_s: float = 0.02
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a TCP port that nobody listens at: bytes over it wait for no worker of a busy system."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -188,7 +188,7 @@ def make_stage(folder: Path, live: LiveSettings, *, cameras: int = 1, to_valves_
     )
     lanes = tuple(Lane(valve, 5.0 * valve, 5.0 * valve + 5.0) for valve in range(27))
     settings = msgspec.structs.replace(live, model="model", state="state", send_ahead_ms=60.0)
-    machine = Machine("stage", views, lanes, port=f"tcp://127.0.0.1:{_free_port()}", min_lead_ms=8.0, live=settings)
+    machine = Machine("stage", views, lanes, port=f"tcp://127.0.0.1:{free_port()}", min_lead_ms=8.0, live=settings)
     stage = Stage(folder, machine)
     stage.machine_path.write_text(to_toml(machine), encoding="utf-8")
     return stage

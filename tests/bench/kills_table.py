@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from live_stage import Stage, adds_up, make_stage, wait_until  # noqa: E402
+from live_stage import Stage, adds_up, free_port, make_stage, wait_until  # noqa: E402
 from tables import table  # noqa: E402
 
 from edge_runtime.live.run_report import LiveReport  # noqa: E402
@@ -36,6 +36,7 @@ class Kills:
     outcome: WorldReport
     killed: Counter[str] = field(default_factory=Counter)
     first_s: dict[str, list[float]] = field(default_factory=dict)  # by role, until it sorted again, first kill
+    late: dict[str, int] = field(default_factory=dict)  # by role, frames and objects late meanwhile, first kill
     back_s: dict[str, list[float]] = field(default_factory=dict)  # later kills: the restarts wait longer each time
 
 
@@ -73,13 +74,14 @@ def run_kills(stage: Stage, kills: int, *, seed: int, rate_hz: float, longest_pa
                 times_s.setdefault(name.split("-")[0], []).append(time_until_back(stage))
             CLOCK.sleep_s(rng.uniform(0.0, longest_pause_s))
         stage.wait_for_sorting(30.0)
-    return Kills(stage.report(), stage.outcome(), killed, first_s, back_s)
+    return Kills(stage.report(), stage.outcome(), killed, first_s, back_s=back_s)
 
 
 def kill_one_each(stage: Stage, *, rate_hz: float) -> Kills:
     """Kill the process of each place once, each time in a machine that sorts."""
     killed: Counter[str] = Counter()
     first_s: dict[str, list[float]] = {}
+    late: dict[str, int] = {}
     with stage.world("--rate", rate_hz, "--pieces", 100_000, "--priority", 80), stage.run("--armed"):
         if not stage.wait_for_sorting(60.0):
             raise SystemExit(f"the machine did not begin to sort: {(stage.folder / 'run.log').read_text()[-2000:]}")
@@ -87,10 +89,19 @@ def kill_one_each(stage: Stage, *, rate_hz: float) -> Kills:
         for name in [one.name for one in report.processes] if report else []:
             CLOCK.sleep_s(2.0)
             time_until_back(stage)
+            role, before = name.split("-")[0], late_so_far(stage)
             stage.kill(name)
             killed[name] += 1
-            first_s.setdefault(name.split("-")[0], []).append(time_until_back(stage))
-    return Kills(stage.report(), stage.outcome(), killed, first_s)
+            first_s.setdefault(role, []).append(time_until_back(stage))
+            CLOCK.sleep_s(1.0)
+            late[role] = late.get(role, 0) + late_so_far(stage) - before
+    return Kills(stage.report(), stage.outcome(), killed, first_s, late)
+
+
+def late_so_far(stage: Stage) -> int:
+    """Return how many frames and objects were late."""
+    counts = [camera.counts for camera in stage.must_look().cameras]
+    return sum(one.missing.get("late", 0) + one.ends.get("late", 0) for one in counts)
 
 
 def time_until_back(stage: Stage) -> float:
@@ -121,7 +132,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="Keep logs and outcome here; a new folder.")
     parser.add_argument("--pause", type=float, default=1.0)
     wish = parser.parse_args()
-    live = LiveSettings(workers=wish.workers, restarts_a_minute=100, metrics_port=0)
+    live = LiveSettings(workers=wish.workers, restarts_a_minute=100, metrics_port=free_port())
     with ExitStack() as stack:
         folder = wish.folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "stage"
         stage = make_stage(folder, live, cameras=wish.cameras)
@@ -134,13 +145,14 @@ def main() -> None:
             role,
             str(sum(count for name, count in found.killed.items() if name.startswith(role))),
             *_times(found.first_s.get(role)),
+            str(found.late.get(role, "-")),
             *_times(found.back_s.get(role)),
         )
         for role in dict.fromkeys(name.split("-")[0] for name in sorted(found.killed))
     ]
     sys.stdout.write(
         table(
-            ("killed", "times", "first: back after, s", "longest", "later: back after, s", "longest"),
+            ("killed", "times", "first: back after, s", "longest", "late meanwhile", "later: back after, s", "longest"),
             rows,
             markdown=False,
         )
