@@ -259,6 +259,11 @@ class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"
     live: LiveSettings = LiveSettings()
     schema_version: Literal[1] = 1
 
+    @property
+    def has_inspection(self) -> bool:
+        """Whether pieces are looked at again behind the valves, in an order that can be followed."""
+        return self.to_inspection_mm > 0 and self.keeps_order
+
 
 class DisplayName(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"zh_cn": "zh-CN"}):
     """What people call a class."""

@@ -116,6 +116,7 @@ class _Bridge:
         self._looked = [own.folded for own in books]  # frames below these have been looked at
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
         self._axis = ControllerAxis(machine)
+        self._has_inspection = machine.has_inspection
         self._block_ns = [block_ns(machine, camera) for camera in machine.cameras]
         self._ladder = Ladder(machine.live.ladder, slack_ns(machine))
         self._wish = Wish(is_armed=False, feeder_permille=0)
@@ -295,9 +296,10 @@ class _Bridge:
             self._firing.sent(link.eject(self._axis.events_of(due)))
 
     def _tell(self, news: Iterable[RecorderNews]) -> None:
-        """Tell the recorder; what finds no room there is not recorded."""
-        for one in news:
-            self._records.send(encode(one))
+        """Tell the recorder, which joins it with what an inspection says; what finds no room there is not recorded."""
+        if self._has_inspection:
+            for one in news:
+                self._records.send(encode(one))
 
     def _tell_verdict(self, verdict: Verdict) -> None:
         at_us = self._axis.verdict_us(verdict.tick, self._clock.monotonic_ns())

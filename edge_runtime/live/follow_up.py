@@ -55,11 +55,6 @@ class FollowUp:
         self._steps: OrderedDict[_Frame, Recorded] = OrderedDict()
 
     @property
-    def has_inspection(self) -> bool:
-        """Whether pieces are looked at again behind the valves, in an order that can be followed."""
-        return self._machine.to_inspection_mm > 0 and self._machine.keeps_order
-
-    @property
     def tally(self) -> VerdictTally:
         """What became of the verdicts."""
         return self._recording.tally
@@ -71,7 +66,7 @@ class FollowUp:
             ConfigError: the truth of a teach lot names a class that the model does not know.
             StorageError: the spool refused.
         """
-        if not self.has_inspection or self._told is not None:
+        if not self._machine.has_inspection or self._told is not None:
             self._recorder.note_mistakes(decisions, [self._told] * len(decisions))
             return
         frame = (key.camera, key.number)

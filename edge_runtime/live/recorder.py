@@ -214,7 +214,7 @@ class _Recorder:
         if not key.is_own:  # decided by what stands in for the model: that says nothing of its mistakes
             self._lost["stand_in"] += len(decisions)
             return
-        is_extra = self._truth is None and not followed.has_inspection  # audit and candidates, no known truth
+        is_extra = self._truth is None and not self._machine.has_inspection  # audit and candidates, no known truth
         if is_extra and self._child.vitals.level >= Level.L1:
             self._lost["shed"] += len(decisions)
             return
