@@ -3,7 +3,6 @@
 It owns the port. It looks every millisecond, and nothing here waits for anything but the next look.
 """
 
-import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -11,12 +10,13 @@ from typing import Final
 import msgspec
 import structlog
 
+from edge_runtime.live.arming import Arming, make_keeper
 from edge_runtime.live.books import FrameBooks
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.controller_axis import ControllerAxis
 from edge_runtime.live.firing import Firing, StampOf, flight_ns
 from edge_runtime.live.frame_ring import FrameRing
-from edge_runtime.live.ladder import Ladder, Level
+from edge_runtime.live.ladder import Ladder
 from edge_runtime.live.messages import (
     FrameClaimed,
     FrameDecided,
@@ -35,35 +35,24 @@ from edge_runtime.live.trigger_match import SeenFrame
 from edge_runtime.machine_file import load_machine
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Camera, Machine
-from firmware_bridge.clock import NS_PER_S, Clock
-from firmware_bridge.config_keys import ConfigKey
-from firmware_bridge.eject_plane import EjectRules
+from firmware_bridge.clock import NS_PER_S
+from firmware_bridge.errors import LinkStateError
 from firmware_bridge.keeper_events import (
     ArmingHeld,
-    KeeperSettings,
     KeeperState,
     LinkLost,
     LinkRefused,
     LinkRestored,
 )
-from firmware_bridge.link_core import LinkSettings
 from firmware_bridge.link_events import EjectOutcome
-from firmware_bridge.link_keeper import LinkKeeper
 from firmware_bridge.messages import TriggerStamp, Verdict, VerdictSource
-from firmware_bridge.transport_open import open_transport
 
-__all__ = ["BridgePlan", "block_ns", "make_keeper", "run_bridge", "slack_ns"]
+__all__ = ["BridgePlan", "block_ns", "run_bridge", "slack_ns"]
 
 _LOOK_S: Final = 0.001
-_SILENCE_NS: Final = 50_000_000
-_FULL: Final = 1000
 _INSPECTIONS: Final = (VerdictSource.INSPECTION_ACCEPT, VerdictSource.INSPECTION_REJECT)
-_LEAVE_S: Final = 1.8  # until what the cameras saw last has passed the valves; the supervisor waits for 4 s
+_LEAVE_S: Final = 0.3  # after what the cameras saw last has passed the valves
 _SETTLE_S: Final = 0.8  # until the outcomes of what was sent last are final, see EjectRules.settle_ms
-_ASK_MS: Final = 25
-_ARM_AGAIN_NS: Final = NS_PER_S // 2
-_MOST_ARM_TRIES: Final = 60
-_PORT_S: Final = 0.15  # well below the least live.hang_s: a port that does not answer is no process that hangs
 _log = structlog.get_logger(__name__)
 
 
@@ -117,14 +106,11 @@ class _Bridge:
         self._firing = Firing(machine, books, self._published(), now_ns=self._clock.monotonic_ns())
         self._axis = ControllerAxis(machine)
         self._has_inspection = machine.has_inspection
+        self._ends: set[tuple[int, int]] = set()  # frames of no lines: a scene ends with each
         self._block_ns = [block_ns(machine, camera) for camera in machine.cameras]
-        self._ladder = Ladder(machine.live.ladder, slack_ns(machine))
-        self._wish = Wish(is_armed=False, feeder_permille=0)
-        self._aged_ns: int | None = None  # when a frame was last taken, since the wish
-        self._was_armed = False  # since the wish
-        self._arm_tries = 0
-        self._arm_again_ns: int | None = None
+        self._leave_s = max(flight_ns(machine, camera) for camera in machine.cameras) / NS_PER_S + _LEAVE_S
         self._keeper = make_keeper(machine, self._clock)
+        self._arming = Arming(child, self._keeper, Ladder(machine.live.ladder, slack_ns(machine)))
 
     def work(self) -> bool:
         """Look once at everything; return False when told to stop.
@@ -147,10 +133,9 @@ class _Bridge:
             PeerGoneError: the supervisor is gone.
             OverloadError: the books have no room.
         """
-        self._wish = Wish(self._wish.is_armed, 0)
-        self._feed()
+        self._arming.leave()
         self._look()  # takes what the workers said last
-        self._look_while(lambda: self._firing.has_waiting, _LEAVE_S)
+        self._look_while(lambda: self._firing.has_waiting, self._leave_s)
         self._firing.disarm()
         self._look_while(lambda: self._keeper.link is not None and self._keeper.link.open_events > 0, _SETTLE_S)
         self.close()
@@ -172,7 +157,7 @@ class _Bridge:
         for order in self._child.orders():
             match order:
                 case Wish():
-                    self._want(order)
+                    self._arming.want(order)
                 case ProcessLost():
                     self._take_news()  # what the worker said before comes first
                     self._firing.lose_worker(order.worker, now_ns=self._clock.monotonic_ns())
@@ -182,43 +167,10 @@ class _Bridge:
                     pass
         return True
 
-    def _want(self, wish: Wish) -> None:
-        self._wish, self._aged_ns = wish, None
-        self._was_armed, self._arm_tries, self._arm_again_ns = False, 0, None
-        if wish.is_armed:
-            self._ladder.rearm(self._clock.monotonic_ns())
-        self._child.vitals.level = self._ladder.level
-        self._keeper.restart()
-        self._keeper.want_armed(wish.is_armed)
-        self._feed()
-
-    def _feed(self) -> None:
-        """Ask the feeder for what is wished and can be sorted."""
-        permille = self._wish.feeder_permille * self._ladder.feeder_permille // _FULL
-        self._child.vitals.feeder_permille = permille
-        self._keeper.want_feeder(permille)
-
-    def _age(self, age_ns: int | None) -> None:
-        """Tell the ladder how old a frame was when a worker took it, and do what it says."""
-        now_ns = self._clock.monotonic_ns()
-        if age_ns is None and (self._aged_ns is None or now_ns - self._aged_ns < _SILENCE_NS):
-            return
-        self._aged_ns = now_ns
-        step = self._ladder.look(now_ns, age_ns)
-        if step is None:
-            return
-        if step.is_level_change:
-            _log.warning("bridge.level", before=step.before.name, level=step.level.name, detail=step.detail)
-        self._child.vitals.level = step.level
-        self._feed()
-        if step.level is Level.L4 and self._wish.is_armed:
-            self._keeper.want_armed(False)
-            self._child.arming_lost(f"overload: {step.detail}")
-
     def _look(self) -> None:
         """Take what has come, send what is due, close what is over."""
         self._take_news()
-        self._age(None)
+        self._arming.on_age(None)
         self._take_link_events()
         self._look_at_rings()
         self._fire()
@@ -233,7 +185,7 @@ class _Bridge:
             self._firing.on_news(news, now_ns=self._clock.monotonic_ns())
             match news:
                 case FrameClaimed():
-                    self._age(news.age_ns)
+                    self._arming.on_age(news.age_ns)
                 case FrameDecided():
                     shown_ns = news.exposed_ns + self._block_ns[news.camera]
                     self._child.vitals.lag_ns = self._clock.monotonic_ns() - shown_ns
@@ -241,7 +193,10 @@ class _Bridge:
                     pass
 
     def _take_link_events(self) -> None:
-        for event in self._keeper.poll():
+        events, link = self._keeper.poll(), self._keeper.link
+        if link is not None and link.is_up:
+            self._axis.follow(link)  # stamps and frames that come from here on are of this session
+        for event in events:
             match event:
                 case EjectOutcome():
                     self._firing.on_outcome(event)
@@ -251,49 +206,35 @@ class _Bridge:
                     self._tell_verdict(event)
                 case LinkLost():
                     _log.error("bridge.link_lost", reason=event.reason.value, detail=event.detail)
+                    self._arming.on_link_lost(event.detail)
                 case LinkRestored():
                     _log.info("bridge.link_restored", after_ms=event.after_ms, is_armed=event.is_armed)
                 case ArmingHeld() | LinkRefused():
-                    self._on_held(event.detail, is_final=isinstance(event, LinkRefused))
+                    self._arming.on_held(event.detail, is_final=isinstance(event, LinkRefused))
                 case _:
                     pass
 
-    def _on_held(self, detail: str, *, is_final: bool) -> None:
-        """Take note that the machine is not armed: a line that was uneven just now is asked again some times."""
-        _log.error("bridge.not_armed", detail=detail)
-        if self._was_armed or is_final or self._arm_tries >= _MOST_ARM_TRIES:
-            self._wish = Wish(is_armed=False, feeder_permille=0)
-            self._feed()
-            self._child.arming_lost(detail)
-        else:
-            self._arm_tries += 1
-            self._arm_again_ns = self._clock.monotonic_ns() + _ARM_AGAIN_NS
-
-    def _arm_again(self) -> None:
-        if self._arm_again_ns is not None and self._clock.monotonic_ns() >= self._arm_again_ns:
-            self._arm_again_ns = None
-            self._keeper.want_armed(self._wish.is_armed)
-            self._feed()
-
     def _fire(self) -> None:
         """Schedule what has its stamp, and send what is due."""
+        now_ns = self._clock.monotonic_ns()
         link = self._keeper.link
-        if link is not None and link.is_up:
-            self._axis.follow(link)
-        is_armed = self._keeper.state is KeeperState.ARMED and link is not None and link.is_up
-        self._child.vitals.is_armed = is_armed
-        self._was_armed = self._was_armed or is_armed
-        self._arm_again()
+        is_up = link is not None and link.is_up
+        if is_up:
+            self._tell(self._axis.pair(now_ns))
+        is_armed = is_up and self._keeper.state is KeeperState.ARMED
+        self._arming.look(is_armed=is_armed)
         if link is None or not is_armed:
             self._firing.disarm()
             return
-        now_ns = self._clock.monotonic_ns()
-        self._tell(self._axis.pair(now_ns))
         now_us = self._axis.now_us(now_ns)
         self._firing.stamp(self._stamps(), now_us=now_us)
         due = self._firing.take_due(now_us=now_us)
-        if len(due):
+        if not len(due):
+            return
+        try:
             self._firing.sent(link.eject(self._axis.events_of(due)))
+        except LinkStateError:  # the session ended within this look
+            self._firing.refuse()
 
     def _tell(self, news: Iterable[RecorderNews]) -> None:
         """Tell the recorder, which joins it with what an inspection says; what finds no room there is not recorded."""
@@ -311,10 +252,18 @@ class _Bridge:
     def _stamps(self) -> list[StampOf]:
         found = []
         for frame in self._firing.unstamped:
-            at_us = self._axis.exposed_us(frame.camera, frame.number)
+            at_us = self._exposed_us(frame.camera, frame.number)
             if at_us is not None:
                 found.append(StampOf(frame.camera, frame.number, at_us))
         return found
+
+    def _exposed_us(self, camera: int, number: int) -> int | None:
+        """Return when a frame was exposed; one of no lines follows on the last line of the frame before it."""
+        at_us = self._axis.exposed_us(camera, number)
+        if at_us is None and (camera, number) in self._ends:
+            before_us = self._axis.exposed_us(camera, number - 1)
+            return None if before_us is None else before_us + self._block_ns[camera] // 1000
+        return at_us
 
     def _look_at_rings(self) -> None:
         """Take note of new frames: when they were exposed, and whether anybody was told of them."""
@@ -322,7 +271,9 @@ class _Bridge:
         for camera, (ring, published) in enumerate(zip(self._rings, self._published(), strict=True)):
             for number in range(self._looked[camera], published):
                 frame = ring.read(number)
-                if frame is not None and len(frame.pixels):
+                if frame is not None and not len(frame.pixels):
+                    self._ends.add((camera, number))
+                elif frame is not None:
                     self._axis.add_frame(camera, SeenFrame(number, frame.frame_id, frame.exposed_ns), now_ns)
             for number in range(max(0, self._looked[camera] - 1), published - 1):  # the latest may still be announced
                 if ring.is_unannounced(number):
@@ -331,25 +282,6 @@ class _Bridge:
 
     def _published(self) -> list[int]:
         return [ring.published for ring in self._rings]
-
-
-def make_keeper(machine: Machine, clock: Clock) -> LinkKeeper:
-    """Return what keeps the session with a machine's controller; after a loss it is armed again only on a new wish."""
-    link = LinkSettings(
-        lead_us=round(machine.live.send_ahead_ms * 1000),  # time for a command, and for one repeat of it
-        retry_ms=_ASK_MS,  # a bridge that takes another's place shall fire again soon
-        clock_arming_ms=_ASK_MS,
-        eject=EjectRules(allow_late=False, batch_age_us=0, min_lead_us=500),
-    )
-    config = {ConfigKey.MAX_PULSE_US: machine.max_pulse_us, ConfigKey.MIN_OFF_US: machine.min_pause_us}
-    return LinkKeeper(
-        lambda: open_transport(machine.port, clock=clock, baud=machine.baud, timeout_s=_PORT_S),
-        clock,
-        config,
-        link_settings=link,
-        settings=KeeperSettings(rearm_after=frozenset()),
-        rng=random.Random(),  # noqa: S311 - keeps hosts apart, no secret
-    )
 
 
 def slack_ns(machine: Machine) -> int:

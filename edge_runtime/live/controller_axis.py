@@ -41,10 +41,9 @@ class ControllerAxis:
         self._tick_hz = _US_PER_S
         self._matches: list[TriggerMatch] = []
         self._exposed_us: list[OrderedDict[int, int]] = [OrderedDict() for _ in machine.cameras]
-        self.untold = 0
 
     def follow(self, link: Link) -> None:
-        """Begin anew where the link has begun another session; call it before anything else of a round."""
+        """Begin anew where the link has begun another session; call it while a session is open, before its stamps."""
         if link.clock_fit is self._fit:
             return
         self._fit = link.clock_fit
@@ -74,7 +73,6 @@ class ControllerAxis:
                         self._keep(camera, found.number, self._us(found.tick))
                         known.append(FrameExposed(camera, found.number, self._us(found.tick)))
                     case FrameUntold():
-                        self.untold += 1
                         _log.debug("bridge.frame_untold", camera=camera, number=found.number, reason=found.reason)
                     case Anchored():
                         _log.info("bridge.anchored", camera=camera, before=found.before, offset=found.offset)

@@ -188,9 +188,13 @@ class Ladder:
         self._level, self._feeder = Level.L0, self._settings.min_feeder_permille
         self._hold = [self._settings.hold_ms * _NS_PER_MS] * len(Level)
         self._left = [None] * len(Level)
+        self.begin(now_ns)
+        return LadderStep(now_ns, Level.L4, Level.L0, self._feeder, "rearm", "by command")
+
+    def begin(self, now_ns: int) -> None:
+        """Expect frames from now on: how long none has come before says nothing."""
         self._heard, self._is_silent = now_ns, False
         self._restart_timers(now_ns)
-        return LadderStep(now_ns, Level.L4, Level.L0, self._feeder, "rearm", "by command")
 
     # ----- an age, or none
 
