@@ -17,6 +17,10 @@ class Books(msgspec.Struct):
     frames: int
 
 
+class OddBooks(msgspec.Struct):
+    thing: object
+
+
 def test_the_last_books_and_the_end_are_on_disk(tmp_path: Path) -> None:
     diary = RunDiary(tmp_path / "runs", {"machine": "desk"}, SystemClock())
     for frames in range(5):
@@ -26,6 +30,28 @@ def test_the_last_books_and_the_end_are_on_disk(tmp_path: Path) -> None:
 
     (run,) = list_runs(tmp_path / "runs").runs
     assert (run.end, bytes(run.books), run.facts) == ("stopped", b'{"frames":4}', {"machine": "desk"})
+
+
+def test_books_that_could_not_be_written_are_tried_again(tmp_path: Path) -> None:
+    diary = RunDiary(tmp_path / "runs", {}, SystemClock())
+    (tmp_path / "runs").rename(tmp_path / "away")
+    diary.note(Books(7))
+    with pytest.raises(StorageError, match="cannot write"):
+        diary._snapshot()
+    (tmp_path / "away").rename(tmp_path / "runs")
+    diary.close("stopped")
+
+    (run,) = list_runs(tmp_path / "runs").runs
+    assert (run.end, bytes(run.books)) == ("stopped", b'{"frames":7}')
+
+
+def test_books_that_cannot_be_written_at_all_do_not_hide_the_end(tmp_path: Path) -> None:
+    diary = RunDiary(tmp_path, {}, SystemClock())
+    diary.note(OddBooks(object()))
+    diary.close("stopped")
+
+    (run,) = list_runs(tmp_path).runs
+    assert (run.end, run.snapshots) == ("stopped", 0)
 
 
 def test_two_runs_of_one_folder_at_a_time_are_refused(tmp_path: Path) -> None:

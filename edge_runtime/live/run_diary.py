@@ -6,7 +6,8 @@ It also sees to it that a state folder has one run at a time, and closes the run
 import fcntl
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,7 @@ class RunDiary:
         for name, why in lost.damaged.items():
             _log.error("run.journal_damaged", name=name, why=why)
         self._books: msgspec.Struct | None = None
+        self._written: msgspec.Struct | None = None  # of the books handed over, those that are on disk
         self._is_over = threading.Event()
         self._writer = threading.Thread(target=self._write, name="run-diary", daemon=True)
         self._writer.start()
@@ -58,7 +60,7 @@ class RunDiary:
         return self._journal.record.number
 
     def note(self, books: msgspec.Struct) -> None:
-        """Hand over the books as they are now; the latest ones reach the disk within a second."""
+        """Hand over the books as they are now, not changed afterwards; the latest reach the disk within a second."""
         self._books = books
 
     def close(self, end: str) -> None:
@@ -71,24 +73,27 @@ class RunDiary:
             return
         self._is_over.set()
         self._writer.join()
-        try:
-            self._snapshot()
-            self._journal.close(end)
-        except StorageError as error:
-            _log.error("run.journal_failed", error=str(error))
+        _try(self._snapshot)
+        _try(partial(self._journal.close, end))
         os.close(self._lock)
 
     def _write(self) -> None:
         while not self._is_over.wait(_PERIOD_S):
-            try:
-                self._snapshot()
-            except StorageError as error:
-                _log.error("run.journal_failed", error=str(error))
+            _try(self._snapshot)
 
     def _snapshot(self) -> None:
-        books, self._books = self._books, None
-        if books is not None:
+        """Write what was handed over last; it stays there until it is on disk, or newer books take its place."""
+        books = self._books
+        if books is not None and books is not self._written:
             self._journal.snapshot(books)
+            self._written = books
+
+
+def _try(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except StorageError as error:
+        _log.error("run.journal_failed", error=str(error))
 
 
 def _lock(folder: Path) -> int:
