@@ -11,6 +11,7 @@ microseconds on the belt's axis: since line 0 of the world. It must not know soc
 """
 
 import io
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -44,6 +45,8 @@ __all__ = [
 WORLD_FILE: Final = "world.json"
 OUTCOME_FILE: Final = "outcome.json"
 _ARRAYS_FILE: Final = "outcome.npz"
+# What msgspec, numpy and zipfile raise on damaged bytes; found by damaging each.
+_DAMAGED: Final = (msgspec.DecodeError, ValueError, KeyError, EOFError, OSError, RuntimeError, zipfile.BadZipFile)
 
 
 class WorldFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -230,5 +233,5 @@ def load_outcome(folder: Path) -> WorldOutcome:
             names = ("class_ids", "centres_px", "first_lines", "last_lines")
             pieces = BeltPieces(*(arrays[name] for name in names))
             return WorldOutcome(report, pieces, arrays["scatter_mm"], arrays["is_thrown"], arrays["pulses"])
-    except (msgspec.DecodeError, ValueError, KeyError, OSError) as error:
+    except _DAMAGED as error:
         raise StorageError(f"{folder} holds no outcome of a virtual world: {error}") from error
