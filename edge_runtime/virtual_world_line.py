@@ -11,13 +11,14 @@ b''
 """
 
 import os
-import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
 from firmware_bridge.chaos import LinkedPty
-from firmware_bridge.errors import TransportError
+from firmware_bridge.errors import LinkTimeoutError, TransportError
+from firmware_bridge.transport_fd import FdTransport
+from firmware_bridge.transport_tcp import TcpListener
 
 __all__ = ["WorldLine", "open_line"]
 
@@ -52,7 +53,7 @@ def open_line(place: Path | int) -> WorldLine:
         place: symlink that shall name a terminal, or TCP port to listen at (0 takes a free one).
 
     Raises:
-        TransportError: the system has no terminal left, the link cannot be made, or the port is in use.
+        TransportError: the system has no terminal left, the link cannot be made, or the port is none or in use.
     """
     return _TcpLine(place) if isinstance(place, int) else _PtyLine(place)
 
@@ -71,10 +72,7 @@ class _PtyLine:
             return b""
 
     def write(self, data: bytes) -> int:
-        try:
-            return os.write(self._pty.fileno(), data)
-        except OSError:  # no room
-            return 0
+        return _put(self._pty, data)
 
     def close(self) -> None:
         self._pty.close()
@@ -84,42 +82,27 @@ class _TcpLine:
     """Listens; the newest host takes the place of the one before, as when a cable is put into another computer."""
 
     def __init__(self, port: int) -> None:
-        try:
-            self._listener = socket.create_server((_HOST, port), backlog=4)
-        except OSError as error:
-            raise TransportError(f"cannot listen at tcp://{_HOST}:{port}: {error.strerror or error}") from error
-        self._listener.setblocking(False)
-        self._peer: socket.socket | None = None
+        self._listener = TcpListener(_HOST, port)
+        self._peer: FdTransport | None = None
 
     def filenos(self) -> list[int]:
         return [self._listener.fileno(), *([] if self._peer is None else [self._peer.fileno()])]
 
     def read(self) -> bytes:
-        with suppress(BlockingIOError):
-            peer, _ = self._listener.accept()
+        with suppress(LinkTimeoutError, TransportError):  # nobody new, or gone already
+            peer = self._listener.accept(0.0)
             self._drop()
-            peer.setblocking(False)
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peer = peer
         if self._peer is None:
             return b""
         try:
-            data = self._peer.recv(_READ_B)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
+            return self._peer.read(_READ_B, 0.0)
+        except TransportError:
             self._drop()
-        return data
+            return b""
 
     def write(self, data: bytes) -> int:
-        if self._peer is None:
-            return 0
-        try:
-            return self._peer.send(data)
-        except OSError:  # no room, or nobody there any more
-            return 0
+        return 0 if self._peer is None else _put(self._peer, data)
 
     def close(self) -> None:
         self._drop()
@@ -129,3 +112,11 @@ class _TcpLine:
         if self._peer is not None:
             self._peer.close()
             self._peer = None
+
+
+def _put(end: FdTransport, data: bytes) -> int:
+    """Send what there is room for: a transport's own `write` waits for room, a board does not."""
+    try:
+        return os.write(end.fileno(), data)
+    except OSError:  # no room, or nobody there any more
+        return 0

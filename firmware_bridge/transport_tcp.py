@@ -99,6 +99,10 @@ class TcpListener:
             raise TransportError(f"listener at {_name(*self.address)}: accept failed: {error}") from error
         return _wrap(peer, _name(*address[:2]), self._write_timeout_s)
 
+    def fileno(self) -> int:
+        """Return what can be read when somebody has connected, -1 when closed."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Listen no more; transports of accepted peers live on. Twice is harmless."""
         self._socket.close()
