@@ -14,6 +14,7 @@ import select
 import socket
 from array import array
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -89,7 +90,7 @@ class VirtualWorld:
     Raises:
         ConfigError: see `check_cameras`.
         CameraError: the cameras' socket cannot be made.
-        TransportError: the controller's terminal cannot be made.
+        TransportError: the controller's terminal cannot be made, or its port is in use.
         StorageError: `world.json` cannot be written.
     """
 
@@ -116,9 +117,7 @@ class VirtualWorld:
         self.plan = plan_for(machine, scene.block_lines, clock.monotonic_ns() + _AHEAD_NS)
         self._agenda = Agenda(self.plan)
         names = tuple(camera.name for camera in machine.cameras)
-        self.cameras = CameraServer(folder / "camera.sock", names, buffer_blocks=settings.buffer_blocks)
-        self.controller = WorldController(board, _line_of(machine, folder), self.plan.line_0_ns)
-        self._control = ControlSocket(folder / "world.ctl")
+        self._place = _place_of(machine, folder)
         self._scene_block: int | None = None
         self._flight: Flight | None = None
         self._inspection: WorldInspection | None = None
@@ -127,8 +126,16 @@ class VirtualWorld:
         self._over_ns: int | None = None
         self._cpu_share = 0.0
         self._lateness_us = array("q")
-        self.controller.advance(clock.monotonic_ns())
-        self._tell()
+        with ExitStack() as undo:
+            self.cameras = CameraServer(folder / "camera.sock", names, buffer_blocks=settings.buffer_blocks)
+            undo.callback(self.cameras.close)
+            self.controller = WorldController(board, self._place, self.plan.line_0_ns)
+            undo.callback(self.controller.close)
+            self._control = ControlSocket(folder / "world.ctl")
+            undo.callback(self._control.close)
+            self.controller.advance(clock.monotonic_ns())
+            self._tell()
+            self._undo = undo.pop_all()
 
     @property
     def scene_line(self) -> int | None:
@@ -191,9 +198,7 @@ class VirtualWorld:
 
     def close(self) -> None:
         """Remove sockets and terminal; twice is harmless."""
-        self.cameras.close()
-        self._control.close()
-        self.controller.close()
+        self._undo.close()
 
     def _pass_moments(self, now_ns: int) -> list[Moment]:
         """Latch the triggers that are due, each at its own time; return the blocks that have passed."""
@@ -291,7 +296,7 @@ class VirtualWorld:
         )
 
     def _scene_end_us(self) -> int:
-        """Return when the last line of the scene has passed every camera, the valves and the inspection."""
+        """Return when the last line of the scene has passed every camera and the valves."""
         lines = (self._scene_block or 0) * self._scene.block_lines + self._scene.total_lines
         to_valves_mm = max(camera.to_valves_mm for camera in self._machine.cameras)
         way_mm = lines * self._machine.cameras[0].pixel_mm + to_valves_mm
@@ -313,7 +318,7 @@ class VirtualWorld:
             scene_line=self.scene_line,
             scene_lines=self._scene.total_lines,
             pieces=self._scene.pieces.count,
-            controller=str(self._folder / "controller"),
+            controller=self._machine.port if isinstance(self._place, int) else str(self._place),
             camera_socket=str(self._folder / "camera.sock"),
         )
 
@@ -329,6 +334,8 @@ class VirtualWorld:
             part.write_bytes(msgspec.json.format(msgspec.json.encode(self._facts())))
             part.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
     def _report(
@@ -376,8 +383,7 @@ def _wake_figures(lateness_us: Sequence[int], cpu_share: float) -> WakeFigures |
     return WakeFigures(p50, p99, int(values.max()), cpu_share)
 
 
-def _line_of(machine: Machine, folder: Path) -> Path | int:
+def _place_of(machine: Machine, folder: Path) -> Path | int:
     """Return where the controller is found: at the machine's TCP port of this computer, else at a terminal."""
-    if machine.port.startswith(_TCP) and machine.port.removeprefix(_TCP).isdigit():
-        return int(machine.port.removeprefix(_TCP))
-    return folder / "controller"
+    port = machine.port.removeprefix(_TCP)
+    return int(port) if machine.port.startswith(_TCP) and port.isdecimal() else folder / "controller"

@@ -63,7 +63,7 @@ class WorldFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             block * cameras + camera, modulo 2**32.
         scene_line: first line of the pieces' scene, null before the feeder runs.
         scene_lines: lines of it; pieces: on it.
-        controller: terminal of the board; camera_socket: of all cameras.
+        controller: where the board is, its terminal or tcp://host:port; camera_socket: of all cameras.
         schema_version: of this record.
     """
 

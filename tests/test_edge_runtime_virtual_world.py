@@ -11,6 +11,7 @@ import pytest
 from world_host import BLOCK_LINES, DEFAULTS, MACHINE, WorldHost, make_scene, make_world
 
 from edge_runtime.cameras.virtual_camera import open_virtual_camera
+from edge_runtime.errors import StorageError
 from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_world import VirtualWorld, WorldSettings
 from edge_runtime.virtual_world_judge import judge
@@ -102,6 +103,28 @@ def test_the_pieces_wait_for_cameras_and_an_armed_controller(desk: Desk) -> None
     facts = msgspec.json.decode((desk.folder / "world.json").read_bytes(), type=WorldFacts)
     assert facts.scene_line == desk.world.scene_line
     assert facts.scene_line % BLOCK_LINES == 0
+
+
+def test_a_world_tells_where_its_controller_is(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = f"tcp://127.0.0.1:{found.getsockname()[1]}"
+    told = []
+    for name, machine in {"pty": MACHINE, "tcp": msgspec.structs.replace(MACHINE, port=port)}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        VirtualWorld(folder, machine, scene=make_scene(pieces=5), settings=DEFAULTS, clock=ManualClock()).close()
+        told.append(msgspec.json.decode((folder / "world.json").read_bytes(), type=WorldFacts).controller)
+
+    assert told == [str(tmp_path / "pty" / "controller"), port]
+
+
+def test_a_world_that_cannot_begin_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "world.json").mkdir()
+
+    with pytest.raises(StorageError, match=r"cannot write .*world\.json"):
+        make_world(tmp_path, ManualClock(), make_scene(pieces=5))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["world.json"]
 
 
 def test_without_anybody_the_pieces_come_when_it_is_time(tmp_path: Path) -> None:
