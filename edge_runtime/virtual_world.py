@@ -89,9 +89,8 @@ class VirtualWorld:
 
     Raises:
         ConfigError: see `check_cameras`.
-        CameraError: the cameras' socket cannot be made.
         TransportError: the controller's terminal cannot be made, or its port is in use.
-        StorageError: `world.json` cannot be written.
+        StorageError: a socket cannot be made, or `world.json` cannot be written.
     """
 
     def __init__(

@@ -9,7 +9,6 @@ gone loses all of them: counted by reason, so that what passed adds up. It must 
 CameraBooks(name='top', passed=1, sent=0, dropped=0, absent=1, stalled=0, lost=0, repeated=0, incomplete=0)
 """
 
-import contextlib
 import socket
 from collections import deque
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.cameras.virtual_camera import BLOCK_HEADER, INCOMPLETE, WHOLE
-from edge_runtime.errors import CameraError
+from edge_runtime.virtual_world_socket import WorldListener
 
 __all__ = ["CameraBlock", "CameraBooks", "CameraPort", "CameraServer"]
 
@@ -195,22 +194,13 @@ class CameraServer:
         buffer_blocks: blocks that may wait for a client, >= 1.
 
     Raises:
-        CameraError: the socket cannot be made.
+        StorageError: the socket cannot be made.
     """
 
     def __init__(self, path: Path, names: tuple[str, ...], *, buffer_blocks: int = 8) -> None:
         self.ports = tuple(CameraPort(name, buffer_blocks=buffer_blocks) for name in names)
         self._greeting: dict[socket.socket, bytearray] = {}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            path.unlink(missing_ok=True)
-            self._listener.bind(str(path))
-            self._listener.listen()
-        except OSError as error:
-            self._listener.close()
-            raise CameraError(f"socket {path} cannot be made: {error.strerror or error}") from error
-        self._listener.setblocking(False)
-        self._path = path
+        self._listener = WorldListener(path)
 
     @property
     def has_all(self) -> bool:
@@ -220,7 +210,7 @@ class CameraServer:
     def readers(self) -> list[socket.socket]:
         """Return the sockets to look at for reading."""
         clients = [port.client for port in self.ports if port.client is not None]
-        return [self._listener, *self._greeting, *clients]
+        return [self._listener.socket, *self._greeting, *clients]
 
     def writers(self) -> list[socket.socket]:
         """Return the sockets to look at for writing."""
@@ -239,8 +229,9 @@ class CameraServer:
             port.send()
         for client in [client for client in self._greeting if client in readable]:
             self._hear_greeting(client, now_ns)
-        if self._listener in readable:
-            self._accept()
+        if self._listener.socket in readable and (newcomer := self._listener.accept()):
+            newcomer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_B)
+            self._greeting[newcomer] = bytearray()
 
     def take_away(self, camera: int, until_ns: int) -> None:
         """Close a camera's connection and take no other before that time."""
@@ -255,17 +246,6 @@ class CameraServer:
             client.close()
         self._greeting.clear()
         self._listener.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
-
-    def _accept(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except OSError:  # it is gone already
-            return
-        client.setblocking(False)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_B)
-        self._greeting[client] = bytearray()
 
     def _hear_greeting(self, client: socket.socket, now_ns: int) -> None:
         """Take `camera NAME` and hand the client to its camera; anything else ends it."""

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from edge_runtime.errors import ConfigError
+from edge_runtime.virtual_world_socket import WorldListener
 
 __all__ = ["Command", "ControlSocket", "ask_world", "parse_command"]
 
@@ -113,25 +114,16 @@ class ControlSocket:
         path: of the socket; one that is there is replaced.
 
     Raises:
-        ConfigError: the socket cannot be made.
+        StorageError: the socket cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._asking: dict[socket.socket, bytearray] = {}
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            path.unlink(missing_ok=True)
-            self._listener.bind(str(path))
-            self._listener.listen()
-        except OSError as error:
-            self._listener.close()
-            raise ConfigError(f"socket {path} cannot be made: {error.strerror or error}") from error
-        self._listener.setblocking(False)
+        self._listener = WorldListener(path)
 
     def readers(self) -> list[socket.socket]:
         """Return the sockets to look at for reading."""
-        return [self._listener, *self._asking]
+        return [self._listener.socket, *self._asking]
 
     def serve(self, readable: list[socket.socket], answer: Callable[[str], str]) -> None:
         """Take who connects and answer who has asked.
@@ -142,11 +134,8 @@ class ControlSocket:
         """
         for client in [client for client in self._asking if client in readable]:
             self._hear(client, answer)
-        if self._listener in readable:
-            with contextlib.suppress(OSError):  # it is gone already
-                client, _ = self._listener.accept()
-                client.setblocking(False)
-                self._asking[client] = bytearray()
+        if self._listener.socket in readable and (newcomer := self._listener.accept()):
+            self._asking[newcomer] = bytearray()
 
     def close(self) -> None:
         """Let everybody go and remove the socket; twice is harmless."""
@@ -154,8 +143,6 @@ class ControlSocket:
             client.close()
         self._asking.clear()
         self._listener.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
 
     def _hear(self, client: socket.socket, answer: Callable[[str], str]) -> None:
         text = self._asking[client]

@@ -86,9 +86,8 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
         ModelFolderError: the model folder is not whole.
         ConfigError: the machine file or the recipe is wrong, the model and the grains have other classes, or the
             cameras differ in what a virtual world has in common.
-        CameraError: the cameras' socket cannot be made.
         TransportError: the controller's terminal cannot be made.
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or its path is too long for a socket.
 
     Note: from the main thread only, which is where signals arrive.
     """

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.cameras.virtual_camera import BLOCK_HEADER, INCOMPLETE, WHOLE, VirtualCamera, open_virtual_camera
-from edge_runtime.errors import CameraError
+from edge_runtime.errors import CameraError, StorageError
 from edge_runtime.schemas import Camera
 from edge_runtime.virtual_world_cameras import CameraBlock, CameraServer
 from firmware_bridge.clock import ManualClock
@@ -202,6 +202,6 @@ def test_the_socket_goes_with_the_server(tmp_path: Path) -> None:
     server.close()
 
     assert not (tmp_path / "camera.sock").exists()
-    with pytest.raises(CameraError, match="cannot be made"):
+    with pytest.raises(StorageError, match="cannot be made"):
         CameraServer(tmp_path / "no" / "such" / "folder", ("top",))
     assert list(tmp_path.iterdir()) == []
