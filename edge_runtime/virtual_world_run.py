@@ -6,7 +6,7 @@
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ import structlog
 from edge_runtime.errors import ConfigError, StorageError
 from edge_runtime.grain_sources import ClassFolderGrains, GrainPool, GrainSource, RenderedGrains
 from edge_runtime.grains import FLOOR
+from edge_runtime.live.stop_signals import StopSignals
 from edge_runtime.machine_file import load_machine
 from edge_runtime.model import load_model_folder
 from edge_runtime.realtime import RealtimeSettings, enter_realtime
@@ -88,6 +89,7 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
             cameras differ in what a virtual world has in common.
         TransportError: the controller's terminal cannot be made.
         StorageError: the folder cannot be written, or its path is too long for a socket.
+        EdgeError: the run is to be judged, and the model cannot be opened or takes other frames.
 
     Note: from the main thread only, which is where signals arrive.
     """
@@ -99,9 +101,19 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
     grants = enter_realtime(wish.realtime)
     if grants.refused:
         _log.warning("world.realtime", refused=grants.refused)
-    world = VirtualWorld(wish.folder, machine, scene=scene, settings=wish.settings, clock=clock)
-    with closing(world), _signals(world) as should_stop:
+    with (  # the signals first: a world that can be found can be told
+        StopSignals() as stop,
+        _power_cuts() as cuts,
+        closing(VirtualWorld(wish.folder, machine, scene=scene, settings=wish.settings, clock=clock)) as world,
+    ):
         _log.info("world.ready", folder=str(wish.folder), pieces=scene.pieces.count, blocks=scene.total_blocks)
+
+        def should_stop() -> bool:
+            if cuts:
+                cuts.clear()
+                world.cut_power()
+            return stop.has_come()
+
         world.run(should_stop, cpu)
         outcome = world.outcome()
         save_outcome(wish.folder, outcome)
@@ -186,28 +198,15 @@ def _round_pieces(belt: BeltSettings) -> int:
 
 
 @contextmanager
-def _signals(world: VirtualWorld) -> Iterator[Callable[[], bool]]:
-    """Let SIGTERM and SIGINT end the world and SIGUSR1 cut the controller's power; yield whether it shall end."""
-    asked: list[int] = []
+def _power_cuts() -> Iterator[list[int]]:
+    """Let SIGUSR1 be noted while this is entered; yield where."""
+    noted: list[int] = []
 
-    def on_stop(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+    def on_signal(number: int, _: FrameType | None) -> None:
+        noted.append(number)
 
-    def on_power_cut(_: int, __: FrameType | None) -> None:
-        cuts.append(1)
-
-    cuts: list[int] = []
-
-    def should_stop() -> bool:
-        if cuts:
-            cuts.clear()
-            world.cut_power()
-        return bool(asked)
-
-    handlers = {signal.SIGTERM: on_stop, signal.SIGINT: on_stop, signal.SIGUSR1: on_power_cut}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = signal.signal(signal.SIGUSR1, on_signal)
     try:
-        yield should_stop
+        yield noted
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGUSR1, before)

@@ -109,6 +109,32 @@ def test_sigterm_ends_a_world_that_waits(world: "subprocess.Popen[bytes]", tmp_p
     assert not (tmp_path / "world.ctl").exists()
 
 
+def test_a_signal_counts_from_the_moment_a_world_can_be_found(desk: Path, tmp_path: Path) -> None:
+    story = f"""
+import os, signal
+from pathlib import Path
+from edge_runtime.virtual_world import WorldSettings
+from edge_runtime.virtual_world_run import WorldWish, run_world
+from firmware_bridge.clock import CpuClock, SystemClock
+
+desk, folder = Path({str(desk)!r}), Path({str(tmp_path)!r})
+numbers = [signal.SIGTERM, signal.SIGUSR1]
+
+class Watched(SystemClock):
+    def monotonic_ns(self):
+        if numbers and (folder / "world.ctl").exists():
+            os.kill(os.getpid(), numbers.pop())
+        return super().monotonic_ns()
+
+wish = WorldWish(desk / "model", desk / "machine.toml", folder, WorldSettings(), pieces=20, grains=desk / "crops")
+run_world(wish, Watched(), CpuClock())
+"""
+    done = subprocess.run([sys.executable, "-c", story], check=False, timeout=120)
+
+    assert done.returncode == 0
+    assert load_outcome(tmp_path).report.boots == 1
+
+
 def test_a_refused_command_says_what_to_write(world: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="write stall CAMERA MS"):
         ask_world(tmp_path, "stall")
