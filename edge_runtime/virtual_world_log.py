@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from firmware_bridge.codec import decode_payload, message_type
+from firmware_bridge.endpoint import MAX_LONG_BODY_B
 from firmware_bridge.errors import MessageError
 from firmware_bridge.event_text import fault_names
 from firmware_bridge.framing import Deframer
@@ -25,7 +26,6 @@ from firmware_bridge.pulse_recorder import FiredPulse
 
 __all__ = ["BoardLog", "FeederChange", "StateChange", "WorldPulse"]
 
-_LONGEST_BODY_B: Final = 1032
 _EXCEPTION: Final = message_type(EjectExc(()), to_host=True)
 _FAULT: Final = message_type(Fault(0, 0, 0, 0), to_host=True)
 _NS_PER_US: Final = 1000
@@ -81,7 +81,7 @@ class BoardLog:
         self.boots = 0
         self._line_0_ns = line_0_ns
         self._us_per_tick = 1e6 / (1_000_000 + drift_ppm)
-        self._deframer = Deframer(_LONGEST_BODY_B)
+        self._deframer = Deframer(MAX_LONG_BODY_B)
         self._fault = ""
         self._told: set[tuple[int, int]] = set()
 
