@@ -3,30 +3,24 @@
 Live sorting gives the decisions of `replay`, so these are what every live run of the same model and recipe should have
 decided. It must not know what the live run did.
 
->>> shifted(seen_objects("top", np.array([[1, 10, 5, 6]]), np.array([0]), np.array([True])), 100).boxes_px.tolist()
+>>> _shifted(seen_objects("top", np.array([[1, 10, 5, 6]]), np.array([0]), np.array([True])), 100).boxes_px.tolist()
 [[1, 110, 5, 6]]
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import msgspec
 import numpy as np
 
 from edge_runtime.decisions import Decisions
-from edge_runtime.errors import ConfigError
 from edge_runtime.inline import InlineSorter
 from edge_runtime.line_scan import Block
 from edge_runtime.pipeline import Sorter
 from edge_runtime.schemas import Machine
 from edge_runtime.virtual_world_judge import seen_objects
-from edge_runtime.virtual_world_scene import BeltPieces, WorldScene
+from edge_runtime.virtual_world_scene import WorldScene
 
-__all__ = ["line_shift", "scene_decisions", "shifted"]
-
-_LOOKED_AT: Final = 256  # objects that tell how the lines lie
-_NEAR_PX: Final = 3.0
-_ENOUGH: Final = 0.9  # of the most votes: the same scene passes again and again
+__all__ = ["scene_decisions"]
 
 
 def scene_decisions(scene: WorldScene, scene_line: int, sorters: Sequence[Sorter], machine: Machine) -> list[Decisions]:
@@ -50,43 +44,14 @@ def scene_decisions(scene: WorldScene, scene_line: int, sorters: Sequence[Sorter
     parts = []
     for sorter in sorters:
         once = _one_round(scene, InlineSorter(sorter, machine))
-        parts += [shifted(once, start) for start in starts]
+        parts += [_shifted(once, start) for start in starts]
     return parts
 
 
-def shifted(decisions: Decisions, lines: int) -> Decisions:
+def _shifted(decisions: Decisions, lines: int) -> Decisions:
     """Return the same decisions that many lines later, without what a judgement does not need."""
     boxes = decisions.boxes_px + np.array([0, lines, 0, 0], np.int64)
     return seen_objects(decisions.camera, boxes, decisions.class_ids, decisions.is_eject)
-
-
-def line_shift(pieces: BeltPieces, decisions: Decisions, block_lines: int) -> int:
-    """Return how many lines decisions must be moved by, so that their objects lie on pieces.
-
-    A live run counts its lines from the first frame that it saw, a world from its own beginning.
-
-    Args:
-        pieces: of the world, `WorldOutcome.pieces`.
-        decisions: of one view, in one part.
-        block_lines: the shift is a multiple of it.
-
-    Returns:
-        The smallest shift that explains nearly as many objects as the best.
-
-    Raises:
-        ConfigError: no object lies on any piece, however they are moved.
-    """
-    boxes = decisions.boxes_px[np.argsort(decisions.boxes_px[:, 1], kind="stable")[:_LOOKED_AT]]
-    x, y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
-    away = (pieces.first_lines + pieces.last_lines + 1)[None, :] / 2 - y[:, None]  # (n, m)
-    blocks = np.rint(away / block_lines)
-    is_near = (np.abs(pieces.centres_px[None, :] - x[:, None]) <= _NEAR_PX) & (
-        np.abs(away - blocks * block_lines) <= _NEAR_PX
-    )
-    shifts, votes = np.unique(blocks[is_near].astype(np.int64), return_counts=True)
-    if not shifts.size:
-        raise ConfigError(f"no object of camera {decisions.camera} lies on a piece: these are of another world")
-    return int(shifts[votes >= _ENOUGH * votes.max()][0]) * block_lines
 
 
 def _one_round(scene: WorldScene, inline: InlineSorter) -> Decisions:

@@ -31,7 +31,7 @@ from edge_runtime.virtual_world_outcome import WorldFacts, WorldOutcome
 from edge_runtime.virtual_world_scene import BeltPieces
 from firmware_bridge.pulse_recorder import FiredPulse
 
-__all__ = ["Company", "Judgement", "asked_pulses", "chance_company", "judge", "judge_run", "oracle", "seen_objects"]
+__all__ = ["Company", "Judgement", "asked_pulses", "chance_company", "judge", "seen_objects"]
 
 _CHUNK: Final = 512  # objects compared with the pieces near them at a time
 _US_PER_S: Final = 1e6
@@ -112,7 +112,8 @@ def judge(outcome: WorldOutcome, decisions: Sequence[Decisions]) -> Judgement:
 
     Args:
         outcome: of the world.
-        decisions: of all cameras, in any parts; lines are the world's.
+        decisions: of all cameras, in any parts; lines are the world's. A piece is about to be ejected when one camera
+            says so, and unseen when its middle lies in no box of any camera.
 
     Raises:
         ConfigError: a decision names a camera that the machine does not have.
@@ -137,38 +138,12 @@ def judge(outcome: WorldOutcome, decisions: Sequence[Decisions]) -> Judgement:
     )
 
 
-def judge_run(outcome: WorldOutcome, decisions: Sequence[Decisions]) -> SortReport:
-    """Return where the pieces went, and whose fault it was.
-
-    Args:
-        outcome: of the world.
-        decisions: of all cameras, in any parts; lines are the world's. A piece is about to be ejected when one camera
-            says so, and unseen when its middle lies in no box of any camera.
-    """
-    return _score(outcome, outcome.is_thrown, _decided(outcome.pieces, decisions))
-
-
-def oracle(outcome: WorldOutcome, decisions: Sequence[Decisions]) -> SortReport:
-    """Return where the pieces would have gone with every pulse exactly as asked for.
-
-    Args:
-        outcome: of the world.
-        decisions: see `judge_run`.
-
-    Raises:
-        ConfigError: a decision names a camera that the machine does not have.
-    """
-    facts = outcome.report.facts
-    thrown = deflected(outcome.passages, asked_pulses(facts, decisions), facts.machine.lanes)
-    return _score(outcome, thrown, _decided(outcome.pieces, decisions))
-
-
 def asked_pulses(facts: WorldFacts, decisions: Sequence[Decisions]) -> list[FiredPulse]:
     """Return the pulses that these decisions ask for, of all cameras united; ticks are on the belt's axis.
 
     Args:
         facts: of the world.
-        decisions: see `judge_run`.
+        decisions: see `judge`.
 
     Raises:
         ConfigError: a decision names a camera that the machine does not have.

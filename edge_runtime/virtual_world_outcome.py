@@ -117,7 +117,7 @@ class WorldReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         facts: what it was.
         sort: where the pieces went. A world does not know what the machine decided: every piece counts as unseen, so
-            good pieces thrown are all co_deflected and bad ones kept are all bad_unseen; `judge_run` tells better.
+            good pieces thrown are all co_deflected and bad ones kept are all bad_unseen; `judge` tells better.
         landed: pieces that passed the valves before the end; only they count.
         seconds: from line 0 to the end.
         pulses: valve openings recorded.

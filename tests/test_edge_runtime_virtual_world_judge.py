@@ -14,8 +14,8 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Sorter
 from edge_runtime.virtual_outcome import SortReport, deflected, score
-from edge_runtime.virtual_world_decisions import line_shift, scene_decisions, shifted
-from edge_runtime.virtual_world_judge import asked_pulses, chance_company, judge, judge_run, oracle, seen_objects
+from edge_runtime.virtual_world_decisions import scene_decisions
+from edge_runtime.virtual_world_judge import asked_pulses, chance_company, judge, seen_objects
 from edge_runtime.virtual_world_outcome import WorldFacts, WorldOutcome, WorldReport, passages_of
 from edge_runtime.virtual_world_scene import BeltPieces
 from firmware_bridge.pulse_recorder import FiredPulse
@@ -104,7 +104,7 @@ def test_a_piece_is_condemned_by_any_box_over_its_middle(
         by_hand.append(1 if any(said) else 0 if said else -1)
     is_bad = pieces.class_ids == 1
 
-    report = judge_run(outcome_of(pieces, []), [boxes_of("top", top), boxes_of("side", side)])
+    report = judge(outcome_of(pieces, []), [boxes_of("top", top), boxes_of("side", side)]).live
 
     assert report.missed == sum(is_bad & (np.array(by_hand) == 1))
     assert report.bad_accepted == sum(is_bad & (np.array(by_hand) == 0))
@@ -121,7 +121,7 @@ def test_a_run_whose_valves_opened_as_asked_is_its_own_oracle(
 
     judgement = judge(outcome, decisions)
 
-    assert judgement.live == judgement.oracle == oracle(outcome, decisions) == judge_run(outcome, decisions)
+    assert judgement.live == judgement.oracle
     assert judgement.live_company == judgement.oracle_company
     assert judgement.purity_gap in {None, 0.0}
 
@@ -166,7 +166,7 @@ def test_every_one_of_many_objects_is_compared() -> None:
     pieces = pieces_of([(1, 100.0, 40 * i, 30) for i in range(count)])
     tops = [(90, 40 * i + 10, 20, 10, True) for i in range(count)]  # begin after their pieces, hold their middles
 
-    report = judge_run(outcome_of(pieces, []), [boxes_of("top", tops)])
+    report = judge(outcome_of(pieces, []), [boxes_of("top", tops)]).live
 
     assert (report.missed, report.bad_unseen) == (count, 0)
 
@@ -203,24 +203,6 @@ def test_the_scene_sorted_in_peace_is_decided_as_it_is_and_round_by_round() -> N
     assert [part.camera for part in parts] == ["top"] * 3 + ["side"] * 3
     assert (judgement.live.bad_unseen, judgement.live.bad_accepted, judgement.live.good_condemned) == (0, 0, 0)
     assert judgement.live.bad_removed == 1.0
-
-
-@pytest.mark.parametrize("blocks", [0, 1, 40])
-def test_decisions_find_the_lines_they_belong_to(blocks: int) -> None:
-    scene = make_scene(pieces=80, most_pieces=40)
-    sorter = Sorter(RECIPE, NormSpec(), MACHINE.cameras[0], by_colour)
-    first, _ = scene_decisions(scene, 0, [sorter], MACHINE)
-    pieces = scene.pieces.moved(blocks * BLOCK_LINES)
-
-    assert line_shift(pieces, first, BLOCK_LINES) == blocks * BLOCK_LINES
-    assert line_shift(pieces, shifted(first, -BLOCK_LINES), BLOCK_LINES) == (blocks + 1) * BLOCK_LINES
-
-
-def test_decisions_of_another_world_are_refused() -> None:
-    pieces = BeltPieces(np.array([0]), np.array([20.0]), np.array([100]), np.array([119]))
-
-    with pytest.raises(ConfigError, match="another world"):
-        line_shift(pieces, boxes_of("top", [(300, 100, 20, 20, True)]), BLOCK_LINES)
 
 
 def test_facts_and_judgements_survive_json() -> None:
