@@ -29,7 +29,7 @@ def test_every_message_arrives_on_a_path(tmp_path: Path) -> None:
             b"WATCHDOG=1",
             b"STOPPING=1",
         ]
-        assert (notify.sent, notify.failed, notify.is_wanted) == (4, 0, True)
+        assert (notify.sent, notify.failed) == (4, 0)
 
 
 def test_an_abstract_socket_is_reached() -> None:
@@ -44,7 +44,7 @@ def test_an_abstract_socket_is_reached() -> None:
 )
 def test_without_a_socket_nothing_is_sent_and_nothing_counted(environ: dict[str, str]) -> None:
     notify = SystemdNotify(environ)
-    assert (notify.ready("x"), notify.is_wanted, notify.sent, notify.failed) == (False, False, 0, 0)
+    assert (notify.ready("x"), notify.sent, notify.failed) == (False, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["/nowhere/notify", "/", "/" + "x" * 300, "/a\0b"])
@@ -118,7 +118,9 @@ def test_the_watchdog_of_this_process_is_taken() -> None:
 
 
 def test_the_shortest_abstract_name_is_one() -> None:
-    assert SystemdNotify({"NOTIFY_SOCKET": "@x"}).is_wanted
+    with SystemdNotify({"NOTIFY_SOCKET": "@x"}) as notify:
+        notify.ready()
+    assert notify.sent + notify.failed == 1
 
 
 def test_a_long_status_is_cut_to_a_line() -> None:

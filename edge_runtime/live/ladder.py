@@ -136,7 +136,6 @@ class Ladder:
         self._hold = [settings.hold_ms * _NS_PER_MS] * len(Level)
         self._left: list[int | None] = [None] * len(Level)  # when each level was left
         self._heard: int | None = None  # when the last age came, or the first look
-        self._is_silent = False
         self._peak = self._peak_before = 0  # oldest of this half of the feeder's time, and of the half before
         self._restart_timers(0)
 
@@ -149,11 +148,6 @@ class Ladder:
     def feeder_permille(self) -> int:
         """Return what the feeder should give: 0 in L4, else min_feeder_permille to 1000."""
         return 0 if self._level is Level.L4 else self._feeder
-
-    @property
-    def is_silent(self) -> bool:
-        """Tell whether no frame has come for `silent_ms`: the level then says nothing."""
-        return self._is_silent
 
     def look(self, now_ns: int, age_ns: int | None) -> LadderStep | None:
         """Take one age, or the passing of time.
@@ -193,7 +187,7 @@ class Ladder:
 
     def begin(self, now_ns: int) -> None:
         """Expect frames from now on: how long none has come before says nothing."""
-        self._heard, self._is_silent = now_ns, False
+        self._heard = now_ns
         self._restart_timers(now_ns)
 
     # ----- an age, or none
@@ -204,14 +198,13 @@ class Ladder:
         if silent_ns >= self._settings.silent_safe_ms * _NS_PER_MS:
             self._level = Level.L4
         elif silent_ns >= self._settings.silent_ms * _NS_PER_MS:
-            self._is_silent = True
             self._feeder = self._settings.min_feeder_permille
         return "silent", detail
 
     def _take(self, now_ns: int, age_ns: int) -> tuple[Cause, str]:
         if now_ns - (self._heard or 0) >= self._settings.silent_ms * _NS_PER_MS:
             self._restart_timers(now_ns)  # nobody knows what was in between
-        self._heard, self._is_silent = now_ns, False
+        self._heard = now_ns
         for level in range(Level.L1, Level.L4):
             if 2 * age_ns >= self._limits[level]:
                 self._not_calm[level] = now_ns

@@ -66,7 +66,6 @@ class _History:
     in_a_row: int = 0
     started_ns: int | None = None
     given_up: GiveUp | None = None
-    total: int = 0
 
 
 class RestartRules:
@@ -93,7 +92,6 @@ class RestartRules:
             What to do. After a `GiveUp` each further end gives the same one, until `forget`.
         """
         history = self._histories.setdefault(name, _History(deque(maxlen=self._settings.most_exits)))
-        history.total += 1
         if history.given_up is not None:
             return history.given_up
         if history.started_ns is not None and now_ns - history.started_ns >= self._settings.well_s * NS_PER_S:
@@ -109,15 +107,11 @@ class RestartRules:
         return Restart(after_ms)
 
     def forget(self, name: str) -> None:
-        """Let a process start anew, by a person's command; an unknown name changes nothing. Totals stay."""
+        """Let a process start anew, by a person's command; an unknown name changes nothing."""
         history = self._histories.get(name)
         if history is not None:
             history.exits.clear()
             history.in_a_row, history.started_ns, history.given_up = 0, None, None
-
-    def totals(self) -> dict[str, int]:
-        """Return how often each process ended since this object was made, by name."""
-        return {name: history.total for name, history in sorted(self._histories.items())}
 
     def _is_too_often(self, history: _History, now_ns: int) -> bool:
         is_full = len(history.exits) == self._settings.most_exits

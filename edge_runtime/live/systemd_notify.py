@@ -4,8 +4,8 @@ The protocol is one datagram a message, sd_notify(3). The environment is passed 
 sent. It never raises and never waits: a manager that does not listen is no reason to stop sorting.
 
 >>> notify = SystemdNotify({})
->>> notify.ready("sorting"), notify.is_wanted, notify.failed
-(False, False, 0)
+>>> notify.ready("sorting"), notify.failed
+(False, 0)
 >>> watchdog_period_s({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "77"}, pid=77)
 1.5
 """
@@ -43,11 +43,6 @@ class SystemdNotify:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Tell whether there is a manager to tell."""
-        return self._address is not None
 
     def ready(self, status: str = "") -> bool:
         """Say that the start is done; return whether it was taken."""
