@@ -12,8 +12,8 @@ from edge_runtime.model import load_model_folder
 from edge_runtime.recorder import Recorder
 from edge_runtime.setup import Setup, open_model, origin_of
 from edge_runtime.spool import Spool
+from edge_runtime.verdict_recording import Logbook
 from edge_runtime.virtual_machine import run_virtual_machine
-from edge_runtime.virtual_recording import Logbook
 from edge_runtime.virtual_run import VirtualReport, VirtualRun, rendered_machine
 from firmware_bridge.clock import Clock
 

@@ -15,9 +15,9 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.grain_sources import GrainSource
 from edge_runtime.pipeline import Sorter
 from edge_runtime.schemas import Camera, Machine
+from edge_runtime.verdict_recording import Logbook
 from edge_runtime.virtual_belt import BeltSettings, VirtualBelt
 from edge_runtime.virtual_outcome import score
-from edge_runtime.virtual_recording import Logbook
 from edge_runtime.virtual_run import UNSEEN, VirtualReport, VirtualRun, rendered_machine
 from edge_runtime.virtual_session import VirtualSession
 

@@ -10,10 +10,10 @@ import msgspec
 
 from edge_runtime.recorder import RecorderCounts
 from edge_runtime.schemas import Camera, Lane, Machine
+from edge_runtime.verdict_recording import VerdictTally
 from edge_runtime.virtual_controller import ControllerTraits, EjectTally
 from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_outcome import SortReport
-from edge_runtime.virtual_recording import VerdictTally
 
 __all__ = ["UNSEEN", "VirtualReport", "VirtualRun", "rendered_machine"]
 

@@ -19,10 +19,10 @@ from edge_runtime.residual import Truth
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
 from edge_runtime.truth import audit_objects
+from edge_runtime.verdict_recording import Logbook, Recorded, VerdictRecording, VerdictTally
 from edge_runtime.virtual_controller import EjectTally, ReadyPulses, VirtualController
 from edge_runtime.virtual_inspection import VirtualInspection, lane_of
 from edge_runtime.virtual_pieces import NOBODY, Course, VirtualPieces
-from edge_runtime.virtual_recording import Logbook, Recorded, VerdictTally, VirtualRecording
 from edge_runtime.virtual_run import VirtualRun
 from firmware_bridge.clock import ManualClock
 from firmware_bridge.event_window import unwrap
@@ -190,7 +190,7 @@ class VirtualSession:
                 self._controller.board.report_verdict(verdict)
                 self._verdicts += 1
 
-    def _listen(self, recording: VirtualRecording, events: Sequence[LinkEvent]) -> None:
+    def _listen(self, recording: VerdictRecording, events: Sequence[LinkEvent]) -> None:
         for event in events:
             match event:
                 case EjectOutcome():
@@ -217,11 +217,11 @@ class VirtualSession:
     def _rng(self, stream: int) -> np.random.Generator:
         return np.random.default_rng((self._run.seed & 0xFFFFFFFF, stream))
 
-    def _make_recording(self) -> VirtualRecording | None:
+    def _make_recording(self) -> VerdictRecording | None:
         if self._logbook is None:
             return None
         tolerance = round(self._run.match_tolerance_mm / self._machine.belt_mm_s * 1e6)
-        return VirtualRecording(self._logbook.recorder, self._names, tolerance, self._logbook.origin.policy)
+        return VerdictRecording(self._logbook.recorder, self._names, tolerance, self._logbook.origin.policy)
 
     def _waiting(self, decisions: Decisions, owners: NDArray[np.int64]) -> Recorded:
         """Return decisions with all that the host works out about them at once."""

@@ -17,8 +17,8 @@ from edge_runtime.recorder import Recorder
 from edge_runtime.residual import Acknowledged, Origin, Truth
 from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Machine
+from edge_runtime.verdict_recording import Recorded, VerdictRecording, VerdictTally
 from edge_runtime.virtual_inspection import lane_of
-from edge_runtime.virtual_recording import Recorded, VerdictTally, VirtualRecording
 from firmware_bridge.clock import NS_PER_S
 from firmware_bridge.messages import Verdict, VerdictSource
 
@@ -49,7 +49,7 @@ class FollowUp:
         self._recorder = recorder
         self._told = told
         tolerance = round(_TOLERANCE_MM / machine.belt_mm_s * _US_PER_S)
-        self._recording = VirtualRecording(recorder, origin.class_names, tolerance, origin.policy)
+        self._recording = VerdictRecording(recorder, origin.class_names, tolerance, origin.policy)
         self._frames: OrderedDict[_Frame, tuple[FrameKey, Decisions]] = OrderedDict()  # no exposure yet
         self._exposed_us: OrderedDict[_Frame, int] = OrderedDict()
         self._steps: OrderedDict[_Frame, Recorded] = OrderedDict()

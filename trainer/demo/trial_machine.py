@@ -17,9 +17,9 @@ from edge_runtime.schemas import ResidualPolicy
 from edge_runtime.setup import Setup, origin_of
 from edge_runtime.simulate import virtual_setup
 from edge_runtime.spool import Spool
+from edge_runtime.verdict_recording import Logbook
 from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_machine import run_virtual_machine
-from edge_runtime.virtual_recording import Logbook
 from edge_runtime.virtual_run import VirtualReport, VirtualRun
 from firmware_bridge.clock import Clock
 from trainer.demo.demo_results import Contender, MachineFigures

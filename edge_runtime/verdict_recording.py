@@ -23,7 +23,7 @@ from firmware_bridge.event_window import unwrap
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind
 from firmware_bridge.messages import EjectReason, Verdict, VerdictSource
 
-__all__ = ["Logbook", "Recorded", "VerdictTally", "VirtualRecording"]
+__all__ = ["Logbook", "Recorded", "VerdictRecording", "VerdictTally"]
 
 _SURE_255: Final = 128  # verdicts below this confidence teach nothing
 _BATCH_NS: Final = 250_000_000  # steps are matched together for so long
@@ -79,7 +79,7 @@ class Recorded:
     acknowledged: list[Acknowledged]
 
 
-class VirtualRecording:
+class VerdictRecording:
     """Joins decisions with what is learnt about them.
 
     Args:
