@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.decisions import Decisions
+from edge_runtime.errors import StorageError
 from edge_runtime.matching import VerdictMatcher
 from edge_runtime.recorder import Aftermath, Recorder
 from edge_runtime.residual import Acknowledged, Origin, Truth
@@ -23,8 +24,9 @@ from firmware_bridge.event_window import unwrap
 from firmware_bridge.link_events import EjectOutcome, OutcomeKind
 from firmware_bridge.messages import EjectReason, Verdict, VerdictSource
 
-__all__ = ["Logbook", "Recorded", "VerdictRecording", "VerdictTally"]
+__all__ = ["MOST_VERDICTS", "Logbook", "Recorded", "VerdictRecording", "VerdictTally"]
 
+MOST_VERDICTS: Final = 16_384  # that wait: three seconds at 5000 a second
 _SURE_255: Final = 128  # verdicts below this confidence teach nothing
 _BATCH_NS: Final = 250_000_000  # steps are matched together for so long
 _LATE: Final = (EjectReason.LATE_DROPPED, EjectReason.LATE_FIRED)
@@ -37,8 +39,8 @@ class VerdictTally(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         matched: joined to one object.
         uncertain: joined too, but so improbably that it teaches nothing, see ResidualPolicy.min_match.
         ambiguous: two objects in reach, or two verdicts on one.
-        unmatched: no object in reach.
-        doubtful: the inspection was not sure enough.
+        unmatched: no object in reach, or none came for so long that the verdict had to make room.
+        doubtful: the inspection was not sure enough, or named a class that the model does not know.
     """
 
     matched: int = 0
@@ -100,7 +102,7 @@ class VerdictRecording:
         self._waiting: deque[Recorded] = deque()
         self._past: list[Recorded] = []  # the batch before: its objects can still be neighbours
         self._pulses: dict[int, tuple[Recorded, int]] = {}  # evid -> whose it is
-        self._verdicts: list[tuple[int, Verdict]] = []  # unwrapped tick, verdict
+        self._verdicts: deque[tuple[int, Verdict]] = deque()  # unwrapped tick, verdict
         self._near_tick = 0  # a tick not long ago, not wrapped
         self.tally = VerdictTally()
 
@@ -121,18 +123,23 @@ class VerdictRecording:
                 step.acknowledged[row] = _acknowledged(outcome)
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Take a verdict of the inspection."""
-        if verdict.confidence_255 < _SURE_255:
+        """Take a verdict of the inspection; of those that nothing is decided about, the oldest make room."""
+        if verdict.confidence_255 < _SURE_255 or verdict.class_id >= len(self._class_names):
             self.tally = msgspec.structs.replace(self.tally, doubtful=self.tally.doubtful + 1)
-        else:
-            self._verdicts.append((unwrap(verdict.tick, self._near_tick), verdict))
+            return
+        self._verdicts.append((unwrap(verdict.tick, self._near_tick), verdict))
+        if len(self._verdicts) > MOST_VERDICTS:
+            self._verdicts.popleft()
+            self.tally = msgspec.structs.replace(self.tally, unmatched=self.tally.unmatched + 1)
 
     def record_until(self, now_ns: int, *, is_last: bool = False) -> None:
-        """Record the steps about which everything is known by `now_ns`; `is_last` takes them all.
+        """Record the steps about which everything is known by `now_ns`; `is_last` takes them all, and commits.
 
         Raises:
-            ConfigError: a truth names a class that the model does not know.
-            StorageError: the spool refused.
+            ConfigError: a truth that was told names a class that the model does not know.
+            StorageError: the spool refused. Every object is accounted for all the same.
+
+        Note: before the last it commits nothing: a step is a frame, and each commit waits for the disk.
         """
         is_due = bool(self._waiting) and self._waiting[0].ready_ns + _BATCH_NS <= now_ns
         if not (is_due or is_last):
@@ -141,13 +148,26 @@ class VerdictRecording:
         while self._waiting and (is_last or self._waiting[0].ready_ns <= now_ns):
             batch.append(self._waiting.popleft())
         truths, is_astray = self._judge(batch, self._take_verdicts(batch, is_last=is_last))
+        self._past = batch
+        try:
+            self._note(batch, truths, is_astray)
+        finally:
+            if is_last:
+                self._recorder.commit()
+
+    def _note(self, batch: list[Recorded], truths: list[Truth | None], is_astray: NDArray[np.bool_]) -> None:
+        failed: StorageError | None = None
         start = 0
         for step in batch:
             rows = slice(start, start + len(step.decisions))
-            aftermath = Aftermath(step.acknowledged, is_astray[rows], step.last_ticks)
-            self._recorder.record_mistakes(step.decisions, truths[rows], aftermath)
             start = rows.stop
-        self._past = batch
+            try:
+                aftermath = Aftermath(step.acknowledged, is_astray[rows], step.last_ticks)
+                self._recorder.note_mistakes(step.decisions, truths[rows], aftermath)
+            except StorageError as error:
+                failed = failed or error
+        if failed:
+            raise failed
 
     def _judge(self, batch: list[Recorded], verdicts: Verdicts) -> tuple[list[Truth | None], NDArray[np.bool_]]:
         """Return truth and side of every object of the batch, in order."""
@@ -190,7 +210,7 @@ class VerdictRecording:
         ticks = [int(step.inspection_ticks.max()) for step in batch if len(step.decisions)]
         until = max(ticks, default=0) + self._tolerance_ticks
         taken = [item for item in self._verdicts if is_last or item[0] <= until]
-        self._verdicts = [item for item in self._verdicts if not is_last and item[0] > until]
+        self._verdicts = deque(item for item in self._verdicts if not is_last and item[0] > until)
         return Verdicts(
             np.array([tick for tick, _ in taken], np.int64),
             np.array([verdict.object_id for _, verdict in taken], np.int64),

@@ -100,7 +100,6 @@ class FollowUp:
         """Record everything about which all is known by now; at the end everything.
 
         Raises:
-            ConfigError: a verdict names a class that the model does not know.
             StorageError: the spool refused.
         """
         if is_last:
