@@ -328,9 +328,8 @@ class Recorder:
 
     def _try_append(self, header: ResidualHeader, shown: _Shown, row: int) -> StorageError | None:
         """Hand a record to the spool and count what became of it."""
-        record = make_record(header, shown.decisions.pixels[row], shown.decisions.masks[row])
         try:
-            is_new = self._spool.append(record)
+            is_new = self._spool.append(make_record(header, shown.decisions.pixels[row], shown.decisions.masks[row]))
         except StorageError as error:
             self._passed_over["storage"] += 1
             _log.warning("residual.drop", reason="storage", error=str(error))

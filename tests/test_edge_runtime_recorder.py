@@ -190,6 +190,13 @@ def test_objects_that_the_spool_refuses_are_accounted_for(tmp_path: Path) -> Non
         assert recorder.counts() == RecorderCounts(3, {}, {"right": 1, "storage": 2})
 
 
+def test_objects_that_cannot_be_a_record_are_accounted_for(spool: Spool) -> None:
+    recorder = policy_recorder(spool, ResidualPolicy(audit_rate=0.0), lot="x" * 65)
+    with pytest.raises(StorageError, match="cannot be stored"):
+        recorder.record_mistakes(some_decisions([0, 1, 0]), [STONE_LOT] * 3)
+    assert recorder.counts() == RecorderCounts(3, {}, {"right": 1, "storage": 2})
+
+
 def test_no_objects_are_no_work(spool: Spool) -> None:
     assert a_recorder(spool).record_mistakes(Decisions.empty("top", CropSpec(side_px=8), 2), []) == []
     assert spool.counts().stored == 0
