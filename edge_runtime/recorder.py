@@ -237,23 +237,23 @@ class Recorder:
         """Return, (N,), how probably each object's label is right; 1 where nothing speaks against its source."""
         names = self._origin.class_names
         trusts = np.ones(len(decisions))
-        rows: dict[tuple[str, str, float], list[int]] = {}
-        for row, truth in enumerate(truths):
-            if truth is not None and truth.label and truth.source in {"T0", "T2"}:
-                key = (truth.source, *((truth.label, truth.strength) if truth.source == "T0" else ("", 0.0)))
-                rows.setdefault(key, []).append(row)
-        for (source, label, purity), own in rows.items():
-            scores = decisions.scores[own]
-            if source == "T0":
-                trusts[own] = lot_trust(self._belief, scores, names.index(label), purity)
-            else:
-                told = [truth for truth in (truths[row] for row in own) if truth is not None]
-                self._verdicts.update(truth.label for truth in told)
-                label_ids = np.array([names.index(truth.label) for truth in told], np.int64)
-                strengths = np.array([truth.strength for truth in told], np.float64)
-                shares = np.array([self._verdicts[name] + 1.0 for name in names])  # none is impossible
-                trusts[own] = verdict_trust(self._belief, scores, label_ids, strengths, shares)
+        told = [(row, truth) for row, truth in enumerate(truths) if truth is not None and truth.label]
+        for label, purity in {(truth.label, truth.strength) for _, truth in told if truth.source == "T0"}:
+            own = [row for row, truth in told if (truth.source, truth.label, truth.strength) == ("T0", label, purity)]
+            trusts[own] = lot_trust(self._belief, decisions.scores[own], names.index(label), purity)
+        inspected = [(row, truth) for row, truth in told if truth.source == "T2"]
+        if inspected:
+            own = [row for row, _ in inspected]
+            trusts[own] = self._verdict_trusts(decisions.scores[own], [truth for _, truth in inspected])
         return trusts
+
+    def _verdict_trusts(self, scores: NDArray[np.float32], verdicts: Sequence[Truth]) -> NDArray[np.float64]:
+        names = self._origin.class_names
+        self._verdicts.update(verdict.label for verdict in verdicts)
+        label_ids = np.array([names.index(verdict.label) for verdict in verdicts], np.int64)
+        strengths = np.array([verdict.strength for verdict in verdicts], np.float64)
+        shares = np.array([self._verdicts[name] + 1.0 for name in names])  # none is impossible
+        return verdict_trust(self._belief, scores, label_ids, strengths, shares)
 
     def _with_doubts(self, shown: _Shown, truths: Sequence[Truth | None]) -> list[Truth | None]:
         """Return the truths, those of doubtful objects of which nothing is known turned into T7."""
