@@ -101,7 +101,7 @@ def residual_show(
 @_source_option
 @_lot_option
 @_label_option
-@click.option("--older", type=click.FloatRange(0), default=None, help="Only recorded more than so many days ago.")
+@click.option("--older", type=click.IntRange(0, 36_500), default=None, help="Only recorded more than so many days ago.")
 @click.option("--yes", is_flag=True, help="Do it; else only say how many there are.")
 @common_options
 def residual_purge(
@@ -110,7 +110,7 @@ def residual_purge(
     source: str | None,
     lot: str | None,
     label: str | None,
-    older: float | None,
+    older: int | None,
     *,
     yes: bool,
     as_json: bool,
@@ -167,7 +167,7 @@ def residual_delivered(spool_path: Path, receipt: Path, *, as_json: bool, verbos
 
 
 def _wanted(
-    failure: str | None, source: str | None, lot: str | None, label: str | None, *, older_days: float | None = None
+    failure: str | None, source: str | None, lot: str | None, label: str | None, *, older_days: int | None = None
 ) -> "Wanted":
     """Return which records the options mean."""
     from datetime import timedelta  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import get_args
 
+import pytest
 from test_edge_runtime_cli import Program, decode, program, recording
 
 from edge_runtime import cli_residual
@@ -60,6 +61,11 @@ def test_an_impure_lot_confirms_less_than_a_pure_one(
 def test_options_of_records_are_those_that_headers_know() -> None:
     assert get_args(Failure) == cli_residual.FAILURES
     assert get_args(TruthSource) == cli_residual.SOURCES
+
+
+@pytest.mark.parametrize("days", ["36501", "1000000", "inf", "nan", "-1"])
+def test_an_age_that_no_calendar_holds_is_a_wrong_option(program: Program, tmp_path: Path, days: str) -> None:
+    assert program("residual", "purge", tmp_path, "--older", days)[0] == 2
 
 
 def test_people_get_records_as_text(program: Program, recording: Path, tiny_model_folder: Path, tmp_path: Path) -> None:
