@@ -53,6 +53,7 @@ def test_system_is_asked(tmp_path: Path, places: Places) -> None:
         ("v4l2:", "unknown"),
         ("genicam:", "unasked"),
         ("v4l2:/nowhere/video0", "missing"),
+        pytest.param("replay:/" + 300 * "x", "missing", id="a name that no disk can hold"),
         ("v4l2:{there}?lines=480", "there"),
         ("replay:{there}", "there"),
         ("virtual:{there}", "there"),
@@ -61,6 +62,31 @@ def test_system_is_asked(tmp_path: Path, places: Places) -> None:
 def test_source_is_looked_for(source: str, state: str, tmp_path: Path, places: Places) -> None:
     path = machine_file(tmp_path, source=source.format(there=places.dev / "video0"))
     assert look_at(path, ManualClock(), places=places).cameras[0].state == state
+
+
+def with_state(path: Path, state: Path) -> Path:
+    path.write_text(path.read_text(encoding="utf-8") + f'state = "{state}"\n', encoding="utf-8")
+    return path
+
+
+def test_a_state_folder_that_cannot_be_asked_for_is_judged_by_the_folder_above_it(
+    tmp_path: Path, places: Places
+) -> None:
+    state = tmp_path / (300 * "x")  # longer than a name may be
+    facts = look_at(with_state(machine_file(tmp_path), state), ManualClock(), places=places)
+    assert facts.state is not None
+    assert (facts.state.path, facts.state.is_writable) == (str(state), True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may search every folder")
+def test_what_lies_in_a_folder_of_another_user_is_denied(tmp_path: Path, places: Places) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0)
+    path = with_state(machine_file(tmp_path, source=f"replay:{private}/recording"), private / "state")
+    facts = look_at(path, ManualClock(), places=places)
+    assert facts.cameras[0].state == "denied"
+    assert facts.state is not None
+    assert not facts.state.is_writable
 
 
 def test_wrong_machine_file_is_all_that_is_found(tmp_path: Path, places: Places) -> None:

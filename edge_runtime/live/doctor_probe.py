@@ -133,7 +133,11 @@ def _source_state(source: str) -> SourceState:
         return "unasked"
     if kind not in {"v4l2", "replay", "virtual"} or not place:
         return "unknown"
-    if not Path(place).exists():
+    try:
+        Path(place).stat()
+    except PermissionError:  # of a folder on the way
+        return "denied"
+    except OSError:
         return "missing"
     wanted = os.R_OK if kind == "replay" else os.R_OK | os.W_OK
     return "there" if os.access(place, wanted) else "denied"
@@ -141,7 +145,7 @@ def _source_state(source: str) -> SourceState:
 
 def _state(path: Path) -> StateFacts:
     there = path
-    while not there.exists():
+    while not os.path.exists(there):  # noqa: PTH110 - Path.exists raises where a folder on the way may not be searched
         there = there.parent
     return StateFacts(str(path), shutil.disk_usage(there).free, os.access(there, os.W_OK | os.X_OK))
 
