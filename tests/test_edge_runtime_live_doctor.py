@@ -132,6 +132,13 @@ def test_each_fault_is_found_and_judged(facts: LiveFacts, code: str, verdict: Ve
     assert verdicts(facts)[code] is verdict
 
 
+def test_a_run_that_goes_on_has_taken_its_rings_already() -> None:
+    facts = msgspec.structs.replace(with_computer(memory_b=24 * MB), running="rice-1")
+    assert verdicts(facts)["memory_low"] is Verdict.DOUBTFUL
+    facts = msgspec.structs.replace(with_computer(memory_b=25 * MB), running="rice-1")
+    assert verdicts(facts)["memory_ok"] is Verdict.OK
+
+
 def test_what_is_found_at_the_port_is_what_the_links_doctor_says() -> None:
     port = PortFacts(port="/dev/ttyACM0", kind=PortKind.SERIAL, group="dialout")
     facts = msgspec.structs.replace(GOOD, port=DoctorFacts(port=port, trouble=PortTrouble.DENIED))

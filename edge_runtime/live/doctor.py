@@ -25,7 +25,6 @@ _FULL_DISK_MB: Final = 64  # the spool's segments have 16
 _PROCESS_B: Final = 256 * _MB  # onnxruntime, OpenCV and buffers of one process, locked
 _GOOD_CLOCKS: Final = ("", "tsc", "arch_sys_counter", "kvm-clock", "hyperv_clocksource_tsc_page")
 _STEADY: Final = {"performance"}
-_STATES: Final = {"there": "ok"}
 
 
 class Verdict(IntEnum):
@@ -65,7 +64,7 @@ def _checks(facts: LiveFacts) -> Iterator[Check]:
         yield _flight_check(machine, one.camera)
     yield from _port_checks(facts, machine)
     if computer is not None:
-        yield from _computer_checks(computer, machine, 3 if facts.model is None else facts.model.bands)
+        yield from _computer_checks(computer, machine, facts)
     if facts.state is not None:
         yield _state_check(facts.state)
     yield _metrics_check(facts.metrics_trouble, machine.live.metrics_port)
@@ -88,7 +87,7 @@ def _model_check(model: ModelFacts) -> Check:
 def _camera_checks(facts: CameraFacts, videos: str) -> Iterator[Check]:
     name = facts.camera.name
     verdict = Verdict.OK if facts.state in {"there", "unasked"} else Verdict.WRONG
-    code = f"camera_{_STATES.get(facts.state, facts.state)}"
+    code = "camera_ok" if facts.state == "there" else f"camera_{facts.state}"
     yield _check(code, verdict, camera=name, source=facts.camera.source, videos=videos or Phrase("none", "无"))
     if facts.references == "":
         yield _check("calibration_ok", Verdict.OK, camera=name)
@@ -132,7 +131,7 @@ def _port_check(finding: Finding) -> Check:
     return Check(finding.code.value, verdict, said.what, remedy)
 
 
-def _computer_checks(computer: ComputerFacts, machine: Machine, bands: int) -> Iterator[Check]:
+def _computer_checks(computer: ComputerFacts, machine: Machine, facts: LiveFacts) -> Iterator[Check]:
     live = machine.live
     if not live.priority:
         yield _check("priority_off", Verdict.DOUBTFUL)
@@ -140,7 +139,7 @@ def _computer_checks(computer: ComputerFacts, machine: Machine, bands: int) -> I
         yield _check("priority_refused", Verdict.DOUBTFUL, error=computer.priority_refused)
     else:
         yield _check("priority_ok", Verdict.OK, priority=live.priority)
-    yield from _memory_checks(computer, machine, bands)
+    yield from _memory_checks(computer, machine, facts)
     yield from _core_checks(computer, machine)
     is_good = computer.clock_source in _GOOD_CLOCKS
     source = computer.clock_source or "-"
@@ -151,15 +150,17 @@ def _computer_checks(computer: ComputerFacts, machine: Machine, bands: int) -> I
     yield _check(code, Verdict.OK if is_steady else Verdict.DOUBTFUL, names=names)
 
 
-def _memory_checks(computer: ComputerFacts, machine: Machine, bands: int) -> Iterator[Check]:
+def _memory_checks(computer: ComputerFacts, machine: Machine, facts: LiveFacts) -> Iterator[Check]:
+    bands = 3 if facts.model is None else facts.model.bands
     shapes = (
         RingShape(machine.live.ring_frames, camera.frame_lines, camera.width_px, bands) for camera in machine.cameras
     )
     rings_b = sum(shape.size_b for shape in shapes)
-    values = {"rings_mb": -(-rings_b // _MB), "free_mb": computer.memory_b // _MB}
-    if rings_b > computer.memory_b:
+    room_b = computer.memory_b + (rings_b if facts.running else 0)  # a run that goes on has its rings already
+    values = {"rings_mb": -(-rings_b // _MB), "free_mb": room_b // _MB}
+    if rings_b > room_b:
         yield _check("memory_short", Verdict.WRONG, **values)
-    elif rings_b * 2 > computer.memory_b:
+    elif rings_b * 2 > room_b:
         yield _check("memory_low", Verdict.DOUBTFUL, **values)
     else:
         yield _check("memory_ok", Verdict.OK, **values)

@@ -106,8 +106,8 @@ TEXTS: Final[Mapping[str, CheckText]] = {
     "camera_denied": CheckText(
         Phrase("Camera {camera}: this user may not use {source}.", "相机 {camera}：当前用户无权使用 {source}。"),
         Phrase(
-            "`sudo usermod -aG video $USER`, then log out and in again.",
-            "运行 `sudo usermod -aG video $USER` 后重新登录。",
+            "Give this user the right; for /dev/video: `sudo usermod -aG video $USER`, then log out and in again.",
+            "授予该用户权限；对于 /dev/video：运行 `sudo usermod -aG video $USER` 后重新登录。",
         ),
     ),
     "calibration_ok": CheckText(Phrase("Camera {camera} is calibrated.", "相机 {camera} 已校准。")),
