@@ -5,12 +5,22 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_runtime.decisions import Decisions
 from edge_runtime.segment import SegmentSettings
+from edge_runtime.truth import ExpectedObjects, Verdicts
 
-__all__ = ["colour_score", "decided_boxes", "draw_shape", "scenes", "segment_settings", "stub_scores"]
+__all__ = [
+    "colour_score",
+    "decided_boxes",
+    "draw_shape",
+    "objects_at",
+    "scenes",
+    "segment_settings",
+    "stub_scores",
+    "verdicts_at",
+]
 
 Shape = tuple[str, int, int, int, int, int]
 
@@ -98,6 +108,18 @@ def decided_boxes(boxes: Sequence[Sequence[int]], is_eject: Sequence[bool] | Non
         pixels=np.zeros((count, 8, 8, 3), np.uint8),
         masks=np.zeros((count, 8, 8), np.bool_),
     )
+
+
+def objects_at(points: ArrayLike) -> ExpectedObjects:
+    """Return objects of class 0, let pass, expected at points (tick, lane)."""
+    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
+    return ExpectedObjects(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
+
+
+def verdicts_at(points: ArrayLike) -> Verdicts:
+    """Return verdicts of class 0, seen on the accept side, at points (tick, lane)."""
+    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
+    return Verdicts(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
 
 
 def colour_score(crops: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -4,23 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import objects_at, verdicts_at
 from truth_worlds import Belt, calibration, joined_verdicts
 
 from edge_runtime.matching import MatchFit, VerdictMatcher, fit_matching, match_probabilities
-from edge_runtime.truth import ExpectedObjects, Verdicts, match_verdicts
+from edge_runtime.truth import match_verdicts
 
 TOLERANCE = 750
 POINTS = st.lists(st.tuples(st.integers(-5000, 5000), st.integers(0, 2)), max_size=25)
-
-
-def objects_at(points: list[tuple[int, int]]) -> ExpectedObjects:
-    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
-    return ExpectedObjects(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
-
-
-def verdicts_at(points: list[tuple[int, int]]) -> Verdicts:
-    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
-    return Verdicts(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
 
 
 @pytest.mark.parametrize(

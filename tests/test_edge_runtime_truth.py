@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from strategies import objects_at, verdicts_at
 
 from edge_runtime.norm import ClassNorms, class_norms
 from edge_runtime.truth import (
@@ -26,16 +27,6 @@ from edge_runtime.truth import (
 
 TOLERANCE = 5
 POINTS = st.lists(st.tuples(st.integers(-60, 60), st.integers(0, 2)), max_size=25)
-
-
-def some_objects(points: list[tuple[int, int]]) -> ExpectedObjects:
-    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
-    return ExpectedObjects(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
-
-
-def some_verdicts(points: list[tuple[int, int]]) -> Verdicts:
-    ticks, lanes = np.array(points, np.int64).reshape(-1, 2).T
-    return Verdicts(ticks, lanes, np.zeros(ticks.size, np.int64), np.zeros(ticks.size, np.bool_))
 
 
 def pairs_of(matches: Matches) -> set[tuple[int, int]]:
@@ -60,7 +51,7 @@ def test_teach_lot_mistakes_are_all_objects_of_another_class() -> None:
 
 @given(POINTS, POINTS)
 def test_matching_is_what_the_plain_rule_says(objects: list[tuple[int, int]], verdicts: list[tuple[int, int]]) -> None:
-    matches = match_verdicts(some_objects(objects), some_verdicts(verdicts), TOLERANCE)
+    matches = match_verdicts(objects_at(objects), verdicts_at(verdicts), TOLERANCE)
     assert pairs_of(matches) == plain_pairs(objects, verdicts)
 
 
@@ -68,7 +59,7 @@ def test_matching_is_what_the_plain_rule_says(objects: list[tuple[int, int]], ve
 def test_every_verdict_is_counted_once_and_matching_is_one_to_one(
     objects: list[tuple[int, int]], verdicts: list[tuple[int, int]]
 ) -> None:
-    matches = match_verdicts(some_objects(objects), some_verdicts(verdicts), TOLERANCE)
+    matches = match_verdicts(objects_at(objects), verdicts_at(verdicts), TOLERANCE)
     assert matches.matched + matches.ambiguous + matches.unmatched == len(verdicts)
     assert matches.matched == len(set(matches.objects.tolist())) == len(set(matches.verdicts.tolist()))
     assert matches.verdicts.tolist() == sorted(matches.verdicts.tolist())
@@ -80,9 +71,9 @@ def test_matching_does_not_depend_on_order(
 ) -> None:
     own_order = random.sample(range(len(objects)), len(objects))
     other_order = random.sample(range(len(verdicts)), len(verdicts))
-    plain = match_verdicts(some_objects(objects), some_verdicts(verdicts), TOLERANCE)
+    plain = match_verdicts(objects_at(objects), verdicts_at(verdicts), TOLERANCE)
     mixed = match_verdicts(
-        some_objects([objects[i] for i in own_order]), some_verdicts([verdicts[j] for j in other_order]), TOLERANCE
+        objects_at([objects[i] for i in own_order]), verdicts_at([verdicts[j] for j in other_order]), TOLERANCE
     )
     assert {(own_order[i], other_order[j]) for i, j in pairs_of(mixed)} == pairs_of(plain)
     assert (mixed.ambiguous, mixed.unmatched) == (plain.ambiguous, plain.unmatched)
@@ -95,8 +86,8 @@ def test_matching_does_not_depend_on_where_ticks_begin(
     def moved(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
         return [(tick + shift, lane) for tick, lane in points]
 
-    plain = match_verdicts(some_objects(objects), some_verdicts(verdicts), TOLERANCE)
-    shifted = match_verdicts(some_objects(moved(objects)), some_verdicts(moved(verdicts)), TOLERANCE)
+    plain = match_verdicts(objects_at(objects), verdicts_at(verdicts), TOLERANCE)
+    shifted = match_verdicts(objects_at(moved(objects)), verdicts_at(moved(verdicts)), TOLERANCE)
     assert pairs_of(shifted) == pairs_of(plain)
 
 
@@ -117,7 +108,7 @@ def test_matching_does_not_depend_on_where_ticks_begin(
 def test_what_is_not_certain_is_not_matched(
     objects: list[tuple[int, int]], verdicts: list[tuple[int, int]], expected: tuple[int, int, int]
 ) -> None:
-    matches = match_verdicts(some_objects(objects), some_verdicts(verdicts), TOLERANCE)
+    matches = match_verdicts(objects_at(objects), verdicts_at(verdicts), TOLERANCE)
     assert (matches.matched, matches.ambiguous, matches.unmatched) == expected
 
 
@@ -129,20 +120,20 @@ def test_shifted_clock_is_not_trusted(pitch: int, shift: int) -> None:
     ticks = rng.integers(0, 2000 * pitch, 2000)
     points = [(int(tick), 0) for tick in ticks]
     wrong = [(tick + shift, lane) for tick, lane in points]
-    assert not match_verdicts(some_objects(points), some_verdicts(wrong), TOLERANCE).is_trustworthy
+    assert not match_verdicts(objects_at(points), verdicts_at(wrong), TOLERANCE).is_trustworthy
 
 
 def test_right_clock_with_jitter_and_lost_verdicts_is_trusted() -> None:
     rng = np.random.default_rng(0)
     ticks = np.sort(rng.integers(0, 200_000, 2000))
     seen = [(int(tick + rng.integers(-3, 4)), 0) for tick in ticks[rng.random(2000) < 0.5]]
-    matches = match_verdicts(some_objects([(int(t), 0) for t in ticks]), some_verdicts(seen), TOLERANCE)
+    matches = match_verdicts(objects_at([(int(t), 0) for t in ticks]), verdicts_at(seen), TOLERANCE)
     assert matches.is_trustworthy
     assert matches.matched_share > 0.75
 
 
 def test_no_verdicts_are_no_reason_to_trust() -> None:
-    assert not match_verdicts(some_objects([(0, 0)]), some_verdicts([]), TOLERANCE).is_trustworthy
+    assert not match_verdicts(objects_at([(0, 0)]), verdicts_at([]), TOLERANCE).is_trustworthy
 
 
 def test_wrong_class_is_a_mistake_and_a_stray_piece_an_ejection_fault() -> None:

@@ -8,13 +8,13 @@ from typing import Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from strategies import objects_at, verdicts_at
 
 from edge_runtime.audit_estimate import audit_estimate, proportion_interval
 from edge_runtime.label_trust import ModelBelief, lot_trust, verdict_trust
 from edge_runtime.matching import VerdictMatcher
 from edge_runtime.residual import ResidualHeader, Truth
 from edge_runtime.schemas import ResidualPolicy
-from edge_runtime.truth import ExpectedObjects, Verdicts
 
 __all__ = [
     "MIX",
@@ -139,14 +139,10 @@ def joined_verdicts(belt: Belt, count: int, rng: np.random.Generator) -> Joined:
         end, around = start + _BATCH_TICKS, _BATCH_TICKS
         own = np.flatnonzero(is_object & (ticks >= start - around) & (ticks < end + around))
         told = np.flatnonzero(is_seen & (seen_ticks >= start) & (seen_ticks < end))
-        nothing = np.zeros(own.size, np.int64)
-        rated = matcher.match(
-            ExpectedObjects(ticks[own], lanes[own], nothing, nothing > 0),
-            Verdicts(seen_ticks[told], seen_lanes[told], np.zeros(told.size, np.int64), np.zeros(told.size, np.bool_)),
-        )
+        objects = objects_at(np.stack([ticks[own], lanes[own]], axis=1))
+        rated = matcher.match(objects, verdicts_at(np.stack([seen_ticks[told], seen_lanes[told]], axis=1)))
         parts.append((own[rated.matches.objects], told[rated.matches.verdicts], rated.probabilities))
-    objects, verdicts, probabilities = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Joined(objects, verdicts, probabilities)
+    return Joined(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
