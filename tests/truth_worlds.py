@@ -194,8 +194,10 @@ class Sifted:
         ]
 
 
-def lots(world: ScoredWorld, purity: float, rng: np.random.Generator, *, is_kin: bool = False) -> Sifted:
-    """Run a teach lot of each class past a world's model, and sift what it gets wrong."""
+def lots(
+    world: ScoredWorld, purity: float, rng: np.random.Generator, *, stated: float | None = None, is_kin: bool = False
+) -> Sifted:
+    """Run a teach lot of each class past a world's model, and sift what it gets wrong; `stated` is another purity."""
     classes = len(world.means)
     belief = ModelBelief(np.ones(classes), POLICY.novel_share)
     total = Sifted(0, 0, 0, 0, 0)
@@ -203,7 +205,7 @@ def lots(world: ScoredWorld, purity: float, rng: np.random.Generator, *, is_kin:
         kinds = world.lot(label, LOT_PIECES, purity, rng, is_kin=is_kin)
         scores = world.score(kinds, rng)
         wrong = scores.argmax(axis=1) != label
-        trusts = lot_trust(belief, scores[wrong], label, purity)
+        trusts = lot_trust(belief, scores[wrong], label, stated or purity)
         total = total.plus(Sifted.of(kinds[wrong] == label, trusts))
     return total
 
