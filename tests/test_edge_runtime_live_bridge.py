@@ -14,18 +14,7 @@ from edge_runtime.config import to_toml
 from edge_runtime.errors import PeerGoneError
 from edge_runtime.live.books import CameraCounts
 from edge_runtime.live.bridge import BridgePlan
-from edge_runtime.live.ladder import Level
-from edge_runtime.live.messages import (
-    ArmingLost,
-    FrameClaimed,
-    FrameDecided,
-    Order,
-    ProcessReady,
-    Stop,
-    Wish,
-    decode_child_news,
-    encode,
-)
+from edge_runtime.live.messages import FrameDecided, Order, ProcessReady, Stop, Wish, decode_child_news, encode
 from edge_runtime.live.packets import wait_for
 from edge_runtime.live.processes import Role, start_process
 from edge_runtime.live.shared_state import SharedState
@@ -47,15 +36,11 @@ class TriggeredBoard(VirtualBoard):
     def __init__(self) -> None:
         super().__init__()
         self.triggers: deque[tuple[int, int]] = deque()
-        self.power_cuts: deque[int] = deque()
         self.all_fired: list[FiredPulse] = []
 
     def advance(self, now_ns: int) -> None:
         while self.triggers:
             self.trigger(*self.triggers.popleft())
-        while self.power_cuts:
-            self.power_cuts.popleft()
-            self.reboot(now_ns)
         super().advance(now_ns)
 
     def take_fired(self) -> list[FiredPulse]:
@@ -92,16 +77,6 @@ class Bench:
         assert wait_for([self.control], LIMIT_S)
         message = self.control.receive()
         return None if message is None else decode_child_news(message)
-
-    def hear_arming_lost(self) -> str:
-        news = self.hear()
-        assert isinstance(news, ArmingLost)
-        return news.detail
-
-    def claim(self, age_ms: int) -> None:
-        """Let a worker take a frame that is so old, again and again while nobody has looked at it."""
-        age_ns = age_ms * 1_000_000
-        self.shared.news.sender.send(encode(FrameClaimed(2, 0, self.shared.cameras[0].ring.published, age_ns)))
 
     def until(self, is_done: Callable[[], bool]) -> None:
         end_ns = CLOCK.monotonic_ns() + round(LIMIT_S * NS_PER_S)
@@ -202,67 +177,3 @@ def test_a_frame_that_was_never_announced_is_told_from_a_late_one(bench: Bench) 
     bench.order(Stop())
 
     assert bench.end().missing == {"queue_full": 1, "late": 1}
-
-
-def test_armed_without_a_single_frame_it_goes_to_the_safe_state(bench: Bench) -> None:
-    bench.order(Wish(is_armed=True, feeder_permille=1000))
-    bench.until(lambda: bench.shared.vitals.is_armed)
-
-    assert bench.hear_arming_lost().startswith("overload: no frame for ")
-    bench.until(lambda: not bench.shared.vitals.is_armed and bench.board.feeder_permille == 0)
-    assert bench.shared.vitals.level is Level.L4
-
-
-def test_a_teach_lot_without_frames_stops_its_feeder(bench: Bench) -> None:
-    bench.order(Wish(is_armed=False, feeder_permille=1000))
-    bench.until(lambda: bench.board.feeder_permille == 1000)
-
-    assert bench.hear_arming_lost().startswith("overload: no frame for ")
-    bench.until(lambda: bench.board.feeder_permille == 0)
-
-
-def test_a_teach_lot_is_not_fed_again_by_a_controller_that_comes_back(bench: Bench) -> None:
-    bench.order(Wish(is_armed=False, feeder_permille=1000))
-    bench.until(lambda: bench.board.feeder_permille == 1000)
-    bench.board.power_cuts.append(1)
-
-    assert bench.hear_arming_lost().startswith("controller lost: ")
-    bench.order(Wish(is_armed=True, feeder_permille=0))  # the session is there again when this is done
-    bench.until(lambda: bench.shared.vitals.is_armed)
-    assert bench.board.feeder_permille == 0
-
-
-def test_frames_that_wait_too_long_are_the_safe_state_until_a_new_wish(bench: Bench) -> None:
-    arm(bench)
-
-    def is_safe() -> bool:
-        bench.claim(age_ms=10_000)
-        return not bench.shared.vitals.is_armed and bench.board.feeder_permille == 0
-
-    bench.until(is_safe)
-    assert bench.hear_arming_lost().startswith("overload: age ")
-    assert bench.shared.vitals.level is Level.L4
-    bench.order(Wish(is_armed=True, feeder_permille=1000))
-    bench.until(lambda: bench.shared.vitals.is_armed)
-    assert bench.shared.vitals.level < Level.L4
-
-
-def test_frames_that_wait_while_nothing_moves_do_not_keep_the_machine_from_being_armed(bench: Bench) -> None:
-    end_ns = CLOCK.monotonic_ns() + NS_PER_S
-    while CLOCK.monotonic_ns() < end_ns:  # longer than the ladder's over_ms
-        bench.claim(age_ms=10_000)
-        CLOCK.sleep_s(0.01)
-    bench.order(Wish(is_armed=True, feeder_permille=1000))
-
-    bench.until(lambda: bench.shared.vitals.is_armed and bench.board.feeder_permille > 0)
-
-
-def test_another_rate_of_the_feeder_does_not_disarm(bench: Bench) -> None:
-    arm(bench)
-    bench.order(Wish(is_armed=True, feeder_permille=400))
-    bench.show(is_decided=True)
-    bench.until(lambda: bench.board.feeder_permille == 400)
-    bench.show(is_decided=False)
-    bench.order(Stop())
-
-    assert bench.end().ends == {"fired": 1}

@@ -86,7 +86,11 @@ def make_stubborn_onnx(class_id: int) -> bytes:
         helper.make_node("Add", ["zeros", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
     ]
-    weights = {"middle": np.array([1, 2], np.int64), "nothing": np.zeros(3, np.float32), "bias": bias}
+    weights: dict[str, NDArray[np.generic]] = {
+        "middle": np.array([1, 2], np.int64),
+        "nothing": np.zeros(3, np.float32),
+        "bias": bias,
+    }
     graph = helper.make_graph(
         nodes,
         "stubborn",

@@ -46,7 +46,7 @@ class Arming:
         self._keeper = keeper
         self._ladder = ladder
         self._wish = Wish(is_armed=False, feeder_permille=0)
-        self._aged_ns: int | None = None  # when a frame was last taken, or expected; None while nothing shall move
+        self._aged_ns: int | None = None  # when a frame was last taken, or expected; None while nothing is fed
         self._was_armed = False  # since the wish
         self._tries = 0
         self._again_ns: int | None = None
@@ -62,15 +62,15 @@ class Arming:
                 self._child.vitals.level = self._ladder.level
             self._keeper.restart()
             self._keeper.want_armed(wish.is_armed)
-        if not wish.is_armed:
+        if not wish.feeder_permille:
             self._aged_ns = None
-            if wish.feeder_permille:  # a teach lot: the valves stay shut
-                self._expect_frames()
+        elif self._is_teaching:
+            self._expect_frames()
         self._feed()
 
     def look(self, *, is_armed: bool) -> None:
         """Learn whether the controller is armed now, and ask again where that is due."""
-        if is_armed and self._aged_ns is None:
+        if is_armed and self._wish.feeder_permille and self._aged_ns is None:
             self._expect_frames()
         self._child.vitals.is_armed = is_armed
         self._was_armed = self._was_armed or is_armed
@@ -96,10 +96,10 @@ class Arming:
         if step.is_level_change:
             _log.warning("bridge.level", before=step.before.name, level=step.level.name, detail=step.detail)
         if step.level is Level.L4:
-            if self._aged_ns is None:  # there is nothing to stop
-                self._ladder.rearm(now_ns)
-            else:
+            if self._child.vitals.is_armed or self._is_teaching:
                 self._stop(f"overload: {step.detail}")
+            else:  # there is nothing to stop
+                self._ladder.rearm(now_ns)
         self._child.vitals.level = self._ladder.level
         self._feed()
 
@@ -124,7 +124,7 @@ class Arming:
         Raises:
             PeerGoneError: the supervisor is gone.
         """
-        if self._wish.feeder_permille and not self._wish.is_armed:  # a teach lot
+        if self._is_teaching:
             self._stop(f"controller lost: {detail}")
 
     def leave(self) -> None:
@@ -132,6 +132,11 @@ class Arming:
         self._wish = Wish(self._wish.is_armed, 0)
         self._again_ns = self._aged_ns = None
         self._feed()
+
+    @property
+    def _is_teaching(self) -> bool:
+        """Tell whether a teach lot is fed: the valves stay shut."""
+        return self._wish.feeder_permille > 0 and not self._wish.is_armed
 
     def _stop(self, why: str) -> None:
         """Shut the valves and stop the feeder until a person wants them again."""
