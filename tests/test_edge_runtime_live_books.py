@@ -118,10 +118,7 @@ def test_a_kill_at_any_line_leaves_books_that_add_up_and_can_go_on(events: list[
             counts = left.counts(frames)
             assert adds_up(counts)
             lost = left.abandon(frames)
-            for number in range(frames):
-                if not left.has_verdict(number):
-                    left.miss(number, "bridge_lost")
-            left.fold(frames)
+            left.miss_below(frames)
             closed = left.counts(frames)
             assert adds_up(closed)
             assert (closed.open_frames, closed.open_objects) == (0, 0)

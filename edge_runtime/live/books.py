@@ -166,6 +166,16 @@ class FrameBooks:
                 lost += count
         return lost
 
+    def miss_below(self, number: int) -> None:
+        """Write that the frames below a number that have no verdict are missing: nobody decides about them any more.
+
+        Note: no object of them may be open, see `abandon`; else there may be no room.
+        """
+        for unsettled in range(self.folded, number):
+            if not self.has_verdict(unsettled):
+                self.miss(unsettled, "bridge_lost")
+        self.fold(number)
+
     def fold(self, frames_in: int) -> None:
         """Move entries of which nothing is open into the totals, in order.
 
@@ -195,6 +205,7 @@ class FrameBooks:
         Note: a reader beside the writer may see an entry half written; then it looks again.
         """
         totals, entries, folded = self._look(frames_in)
+        frames_in = max(frames_in, folded)  # frames that came since the question and are over already
         open_frames = frames_in - folded - len(entries)
         counts = totals.copy()
         _add(counts, _sum(entries))

@@ -51,5 +51,8 @@ class CameraTally:
         self._counts[:] = self._before + np.array([getattr(counts, name) for name in _NAMES], np.uint64)
 
     def read(self) -> WatchCounts:
-        """Return the counts since the run began."""
-        return WatchCounts(*self._counts.tolist())
+        """Return the counts since the run began, all of one moment."""
+        counts = self._counts.copy()
+        while not np.array_equal(counts, again := self._counts.copy()):  # written just now
+            counts = again
+        return WatchCounts(*counts.tolist())

@@ -51,12 +51,12 @@ class Firing:
         self._desk = PulseDesk(_rules(machine))
         self._unstamped: deque[FrameDecided] = deque()
         self._ended: list[End] = []
-        self._verdicts = [
-            FrameVerdicts(flight_ns(machine, camera), own.folded)
-            for camera, own in zip(machine.cameras, self._books, strict=True)
-        ]
-        for verdicts, own, count in zip(self._verdicts, self._books, published, strict=True):
+        self._verdicts: list[FrameVerdicts] = []
+        for camera, own, count in zip(machine.cameras, self._books, published, strict=True):
             own.abandon(count)
+            own.miss_below(count - machine.live.ring_frames)  # after a long time without a bridge there are many
+            verdicts = FrameVerdicts(flight_ns(machine, camera), own.folded)
+            self._verdicts.append(verdicts)
             verdicts.inherit(count, now_ns)
             for number in range(own.folded, count):
                 if own.has_verdict(number):
@@ -71,11 +71,6 @@ class Firing:
         """Return which objects have met their end since the last call, for those who record it."""
         ended, self._ended = self._ended, []
         return ended
-
-    @property
-    def open_frames(self) -> int:
-        """Return how many frames have no verdict."""
-        return sum(verdicts.open_frames for verdicts in self._verdicts)
 
     @property
     def has_waiting(self) -> bool:
