@@ -22,6 +22,7 @@ from edge_runtime.live.messages import Announce, FrameReady, Stop, encode
 from edge_runtime.live.packets import Packets
 from edge_runtime.live.shared_memory import SharedMemory
 from edge_runtime.machine_file import load_machine
+from edge_runtime.schedule import line_time_us
 from edge_runtime.schemas import Camera, Machine
 from firmware_bridge.clock import NS_PER_S
 
@@ -29,8 +30,8 @@ __all__ = ["CapturePlan", "run_capture"]
 
 _LOOK_S: Final = 0.02
 _STALLED_NS: Final = 5 * NS_PER_S
-_FIRST_PAUSE_S: Final = 0.02
-_LONGEST_PAUSE_S: Final = 0.5
+_FIRST_PAUSE_NS: Final = NS_PER_S // 50
+_LONGEST_PAUSE_NS: Final = NS_PER_S // 2
 _log = structlog.get_logger(__name__)
 
 
@@ -78,6 +79,7 @@ class _Capture:
         self._child = child
         self._index = plan.camera
         self._camera = machine.cameras[plan.camera]
+        self._line_ns = line_time_us(machine, self._camera) * 1000
         self._ring = FrameRing(SharedMemory.attach(plan.ring_fd))
         self._tally = CameraTally(SharedMemory.attach(plan.tally_fd))
         self._tally.resume(self._ring.published)
@@ -87,7 +89,8 @@ class _Capture:
         self._source: CameraSource | None = None
         self._is_over = False  # a recording that stands for a camera was played to its end
         self._shown_ns = child.clock.monotonic_ns()
-        self._pause_s = _FIRST_PAUSE_S
+        self._pause_ns = _FIRST_PAUSE_NS
+        self._open_at_ns = 0  # when to try to open the camera
 
     def obey(self) -> bool:
         """Take orders; return False when told to stop.
@@ -113,12 +116,11 @@ class _Capture:
             PeerGoneError: no worker and no supervisor is there.
         """
         self._child.beat()
-        if self._is_over:
+        if self._is_over or (self._source is None and self._child.clock.monotonic_ns() < self._open_at_ns):
             self._child.wait([], _LOOK_S)
             return
         try:
-            if self._source is None:
-                self._source = open_camera(self._camera.source, self._camera, self._child.clock)
+            self._source = self._source or self._open()
             frame = self._source.take(_LOOK_S)
         except RecordingEndedError:
             self._is_over = True
@@ -144,15 +146,24 @@ class _Capture:
         """
         last = self._ring.read(self._ring.published - 1)
         if last is not None and len(last.pixels) and self._camera.kind == "line":
-            self._announce(last.pixels[:0], Kept(last.end_line, 0), last.frame_id, last.exposed_ns)
+            ended_ns = last.exposed_ns + round(len(last.pixels) * self._line_ns)
+            self._announce(last.pixels[:0], Kept(last.end_line, 0), last.frame_id, ended_ns)
 
     def close(self) -> None:
         """Let go of the camera."""
         if self._source is not None:
             self._source.close()
 
+    def _open(self) -> CameraSource:
+        """Open the camera, which may take some drivers seconds."""
+        self._child.begin_slow_work()
+        try:
+            return open_camera(self._camera.source, self._camera, self._child.clock)
+        finally:
+            self._child.end_slow_work()
+
     def _show(self, frame: CameraFrame, now_ns: int) -> None:
-        self._pause_s = _FIRST_PAUSE_S  # a camera that only opens does not work yet
+        self._pause_ns = _FIRST_PAUSE_NS  # a camera that only opens does not work yet
         match self._watch.show(frame, now_ns):
             case Kept() as kept:
                 exposed_ns = min(frame.exposed_ns, now_ns)  # a time in the future would make all that follow look old
@@ -173,8 +184,8 @@ class _Capture:
             self._source = None
             self._watch.vanish()
             self._tally.write(self._watch.counts)
-        self._child.wait([], self._pause_s)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._open_at_ns = self._child.clock.monotonic_ns() + self._pause_ns
+        self._pause_ns = min(2 * self._pause_ns, _LONGEST_PAUSE_NS)
 
     def _axis(self) -> Axis | None:
         """Return where the lines were when the process before this one was killed."""

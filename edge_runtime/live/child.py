@@ -79,7 +79,7 @@ class Child:
         Raises:
             PeerGoneError: the supervisor is gone.
         """
-        self._control.send(encode(ProcessFailed(f"{error}\n{error.remedy}", error.exit_code)))
+        self._control.send(encode(ProcessFailed(type(error).__name__, f"{error}\n{error.remedy}")))
 
     def arming_lost(self, detail: str) -> None:
         """Tell the supervisor that the machine fires no more until it is wanted again.
@@ -88,6 +88,15 @@ class Child:
             PeerGoneError: the supervisor is gone.
         """
         self._control.send(encode(ArmingLost(detail)))
+
+    def begin_slow_work(self) -> None:
+        """Say that the next sign of life may take as long as a start; `ready` or `end_slow_work` ends that."""
+        self._row.enter("starting")
+
+    def end_slow_work(self) -> None:
+        """Say that signs of life come as often again."""
+        self.beat()
+        self._row.enter("working")
 
     def beat(self) -> None:
         """Give a sign of life; call it at least a few times within `live.hang_s`."""
