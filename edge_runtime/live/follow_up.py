@@ -5,7 +5,8 @@ nothing is waited for. Knows no socket and no process.
 """
 
 from collections import OrderedDict
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
@@ -31,6 +32,7 @@ _KEPT: Final = 4096  # frames that wait for their exposure, or exposures for the
 _TOLERANCE_MM: Final = 3.0  # how far a piece may be from where it was expected at the inspection
 _ACKNOWLEDGED: Final[dict[ObjectEnd, Acknowledged]] = {"fired": "acked", "merged": "acked", "late": "late"}
 
+_UNEXPOSED_NS: Final = 2 * NS_PER_S  # a frame whose exposure is not known by then never gets one
 _Frame = tuple[int, int]
 
 
@@ -52,7 +54,8 @@ class FollowUp:
         self._recording = VerdictRecording(recorder, origin.class_names, tolerance, origin.policy)
         self._frames: OrderedDict[_Frame, tuple[FrameKey, Decisions]] = OrderedDict()  # no exposure yet
         self._exposed_us: OrderedDict[_Frame, int] = OrderedDict()
-        self._steps: OrderedDict[_Frame, Recorded] = OrderedDict()
+        self._answers: OrderedDict[_Frame, _Answers] = OrderedDict()
+        self._early: OrderedDict[_Frame, list[ObjectEnded]] = OrderedDict()  # before the decisions themselves
 
     @property
     def tally(self) -> VerdictTally:
@@ -73,7 +76,6 @@ class FollowUp:
         self._frames[frame] = (key, decisions)
         if frame in self._exposed_us:
             self._place(frame, self._exposed_us[frame])
-        self._give_up_oldest()
 
     def on_exposed(self, news: FrameExposed) -> None:
         """Learn when a frame was exposed, on the controller's axis."""
@@ -81,15 +83,16 @@ class FollowUp:
         self._exposed_us[frame] = news.at_us
         if frame in self._frames:
             self._place(frame, news.at_us)
-        while len(self._exposed_us) > _KEPT:
-            self._exposed_us.popitem(last=False)
+        _keep_newest(self._exposed_us)
 
     def on_ended(self, news: ObjectEnded) -> None:
         """Learn what became of an object that was to be ejected."""
-        step = self._steps.get((news.camera, news.number))
-        if step is not None:
-            row = int(np.flatnonzero(step.decisions.is_eject)[news.owner])
-            step.acknowledged[row] = _ACKNOWLEDGED.get(news.end, "lost")
+        frame = (news.camera, news.number)
+        if frame in self._answers:
+            self._answers[frame].take(news)
+        else:
+            self._early.setdefault(frame, []).append(news)
+            _keep_newest(self._early)
 
     def on_verdict(self, news: InspectionVerdict) -> None:
         """Take what the inspection says about a piece."""
@@ -102,11 +105,14 @@ class FollowUp:
         Raises:
             StorageError: the spool refused.
         """
-        if is_last:
-            for _, decisions in self._frames.values():  # never exposed: nothing can be matched with them
-                self._recorder.note_mistakes(decisions, [None] * len(decisions))
-            self._frames.clear()
+        while self._frames and (is_last or self._is_overdue(now_ns)):  # nothing can be matched with them
+            _, (_, decisions) = self._frames.popitem(last=False)
+            self._recorder.note_mistakes(decisions, [None] * len(decisions))
         self._recording.record_until(now_ns, is_last=is_last)
+
+    def _is_overdue(self, now_ns: int) -> bool:
+        key, _ = next(iter(self._frames.values()))
+        return now_ns - key.exposed_ns > _UNEXPOSED_NS or len(self._frames) > _KEPT
 
     def _place(self, frame: _Frame, at_us: int) -> None:
         key, decisions = self._frames.pop(frame)
@@ -130,11 +136,23 @@ class FollowUp:
             acknowledged=["none"] * len(decisions),
         )
         self._recording.add(step)
-        self._steps[frame] = step
-        while len(self._steps) > _KEPT:
-            self._steps.popitem(last=False)
+        self._answers[frame] = _Answers(step.acknowledged, np.flatnonzero(decisions.is_eject).tolist())
+        _keep_newest(self._answers)
+        for news in self._early.pop(frame, ()):
+            self._answers[frame].take(news)
 
-    def _give_up_oldest(self) -> None:
-        while len(self._frames) > _KEPT:
-            _, (_, decisions) = self._frames.popitem(last=False)
-            self._recorder.note_mistakes(decisions, [None] * len(decisions))
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Of the controller about one frame: N, and which of them were to be ejected. Without crops: many are kept."""
+
+    acknowledged: list[Acknowledged]
+    ejected: list[int]
+
+    def take(self, news: ObjectEnded) -> None:
+        self.acknowledged[self.ejected[news.owner]] = _ACKNOWLEDGED.get(news.end, "lost")
+
+
+def _keep_newest(kept: OrderedDict[_Frame, Any]) -> None:
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)

@@ -1,7 +1,7 @@
 """The recorder process: what was decided, with its crops, to the spool and to recordings.
 
-It is the only process that writes to a disk, and nobody waits for it: what it is too slow for it finds overwritten, and
-counts. Its death costs records of a moment and no decision.
+Nobody waits for its disk: what it is too slow for it finds overwritten, and counts. Its death costs records of a moment
+and no decision.
 """
 
 from collections import Counter
@@ -55,7 +55,7 @@ class RecorderPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         child: see `ChildPlan`.
         ring_fds: ring of each camera, in the machine's order.
         record_fds: ring of each worker's place.
-        records_fd: from the workers.
+        records_fd: from the workers, the bridge and the supervisor.
         spool: folder of the spool.
         origins: what records are marked with, by set of workers.
         teach_class: every object is of this class (T0); empty where nothing is known.
@@ -123,15 +123,7 @@ class _Recorder:
         Raises:
             PeerGoneError: the supervisor is gone.
         """
-        for order in self._child.orders():
-            match order:
-                case NewOrigin():
-                    self._change(order)
-                case Stop():
-                    return False
-                case _:
-                    pass
-        return True
+        return not any(isinstance(order, Stop) for order in self._child.orders())
 
     def work(self, timeout_s: float) -> bool:
         """Wait a little for decisions and record some; tell whether there were any.
@@ -163,20 +155,22 @@ class _Recorder:
         tallies = [msgspec.to_builtins(followed.tally) for followed in self._followed.values()]
         _log.info("recorder.closed", counts=counts, verdicts=tallies, lost=dict(self._lost))
 
-    def _change(self, order: NewOrigin) -> None:
+    def _change(self, news: NewOrigin) -> None:
         """Mark what a set of workers decides from now on with another model."""
-        before = self._followed.get(order.set_index)
+        before = self._followed.get(news.set_index)
         if before is not None:
             self._try(lambda: before.record_until(self._child.clock.monotonic_ns(), is_last=True))
-        self._recorders[order.set_index] = Recorder(self._spool, order.origin, self._child.clock)
-        self._followed[order.set_index] = self._follow(order.set_index, order.origin)
-        self._newest = order.set_index
+        self._recorders[news.set_index] = Recorder(self._spool, news.origin, self._child.clock)
+        self._followed[news.set_index] = self._follow(news.set_index, news.origin)
+        self._newest = news.set_index
 
     def _follow(self, index: int, origin: Origin) -> FollowUp:
         return FollowUp(self._machine, self._recorders[index], origin, self._truth)
 
     def _hear(self, news: RecorderNews) -> None:
         match news:
+            case NewOrigin():
+                self._change(news)
             case RecordReady():
                 self._take(news)
             case FrameExposed():
