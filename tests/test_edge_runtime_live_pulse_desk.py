@@ -127,7 +127,7 @@ def test_every_object_added_ends_once_and_nothing_is_sent_too_late_or_breaks_the
     player.finish()
 
     assert player.ended == player.added
-    assert player.desk.open_targets == 0
+    assert not player.desk.has_waiting
 
 
 @given(ROWS)

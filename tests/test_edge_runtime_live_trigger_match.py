@@ -352,37 +352,6 @@ def test_a_stamp_counts_up_to_half_a_period_less_the_bound(apart_us: int, is_tol
     assert [one.apart_us for one in pairs(match.take(0))] == ([float(apart_us)] if is_told else [])
 
 
-def test_after_forgetting_the_controller_nothing_of_it_is_paired() -> None:
-    world = World(start_count=100)
-    match = TriggerMatch(SETTINGS, world.read)
-    assert len(pairs(world.run([Step() for _ in range(5)], match))) == 5
-    match.add_stamp(TriggerStamp(105, 5 * PERIOD_US, 5), periods(5))
-    match.forget()
-    match.add_frame(SeenFrame(5, 5, periods(5)), periods(5))
-    for at in (6, 7, 8):
-        match.add_stamp(TriggerStamp(at - 6, at * PERIOD_US, at), periods(at))
-        match.add_frame(SeenFrame(at, at, periods(at)), periods(at))
-    told = match.take(periods(8))
-    assert [one for one in told if isinstance(one, Anchored)] == [Anchored(6, None, -6)]
-    assert [(one.number, one.enc) for one in pairs(told)] == [(6, 6), (7, 7), (8, 8)]
-    assert match.take(periods(99)) == [FrameUntold(5, "no_stamp")]
-
-
-def test_what_was_shown_before_forgetting_does_not_count() -> None:
-    """Two frames wait for a third that agrees; after forgetting three new ones are needed, and the two stay untold."""
-    match = TriggerMatch(SETTINGS, World().read)
-    told: list[Told] = []
-    for at in range(5):
-        if at == 2:
-            match.forget()
-        match.add_stamp(TriggerStamp(at, at * PERIOD_US, at), periods(at))
-        match.add_frame(SeenFrame(at, at, periods(at)), periods(at))
-        told += match.take(periods(at))
-        assert bool(told) is (at == 4)
-    assert [one.number for one in pairs(told)] == [2, 3, 4]
-    assert match.take(periods(99)) == [FrameUntold(0, "no_stamp"), FrameUntold(1, "no_stamp")]
-
-
 def test_what_was_repeated_is_counted() -> None:
     match = TriggerMatch(MatchSettings(PERIOD_US, confirm=1), World().read)
     for _ in range(3):

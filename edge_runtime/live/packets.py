@@ -29,6 +29,7 @@ __all__ = ["Packets", "packet_pair", "wait_for"]
 
 _BUFFER_B: Final = 4 << 20
 _LARGEST_B: Final = 1 << 20
+_NO_ROOM: Final = (errno.EMSGSIZE, errno.ENOBUFS, errno.ENOMEM)
 _SO_SNDBUFFORCE: Final = 32  # asm-generic/socket.h: root may go beyond net.core.wmem_max
 
 
@@ -42,6 +43,7 @@ class Packets:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._end = end
+        self._buffer = bytearray()
 
     @staticmethod
     def attach(fd: int) -> "Packets":
@@ -68,7 +70,7 @@ class Packets:
         except (BrokenPipeError, ConnectionResetError) as error:
             raise PeerGoneError("nobody holds the other end") from error
         except OSError as error:
-            if error.errno == errno.EMSGSIZE:
+            if error.errno in _NO_ROOM:
                 return False
             raise PeerGoneError(f"the other end cannot be reached: {error.strerror}") from error
         return True
@@ -94,10 +96,13 @@ class Packets:
         self._end.close()
 
     def _receive(self) -> bytes:
+        if not self._buffer:
+            self._buffer = bytearray(_LARGEST_B)  # once: a fresh one for each look costs more than the message
         try:
-            return self._end.recv(_LARGEST_B)
+            size_b = self._end.recv_into(self._buffer)
         except ConnectionResetError:  # told once, before the last words of a peer that ended with messages unread
-            return self._end.recv(_LARGEST_B)
+            size_b = self._end.recv_into(self._buffer)
+        return bytes(memoryview(self._buffer)[:size_b])
 
 
 def packet_pair() -> tuple[Packets, Packets]:

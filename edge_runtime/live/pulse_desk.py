@@ -102,13 +102,9 @@ class PulseDesk:
     def __init__(self, rules: DeskRules) -> None:
         self._rules = rules
         self._waiting: list[tuple[int, int, int, int, _Target]] = []  # open_us, pulse_us, first valve, valves
+        self._opens_us = 0  # the first of these, or before it
         self._given: list[list[_Target]] = []
         self._by_evid: dict[int, list[_Target]] = {}
-
-    @property
-    def open_targets(self) -> int:
-        """Return how many objects have no end yet, at most: one that several events are for counts for each."""
-        return len(self._waiting) + sum(map(len, self._by_evid.values()))
 
     @property
     def has_waiting(self) -> bool:
@@ -130,6 +126,7 @@ class PulseDesk:
         for owner, open_us, pulse_us, first, count in zip(*(column.tolist() for column in columns), strict=True):
             if owner not in late:
                 target = targets.setdefault(owner, _Target(frame, owner))
+                self._opens_us = min(self._opens_us, open_us) if self._waiting else open_us
                 self._waiting.append((open_us, pulse_us, first, count, target))
         return [End(frame, owner, "late") for owner in sorted(late)]
 
@@ -138,6 +135,8 @@ class PulseDesk:
 
         Note: what meets a due pulse on a valve is united with it even where it opens later.
         """
+        if not self._waiting or self._opens_us > now_us + max(self._rules.send_ahead_us, self._rules.min_lead_us):
+            return Due(pulses_of([]), [])  # the answer of nearly every look
         late = self._drop_late(now_us + self._rules.min_lead_us)
         due = self._due_rows(now_us + self._rules.send_ahead_us)
         if not due:
@@ -199,14 +198,19 @@ class PulseDesk:
         self._waiting.sort(key=lambda row: row[:4])
         closes: dict[int, int] = {}  # valve -> when it closes for what is due
         due: set[int] = set()  # objects, all of whose pulses leave together
+        reach_us = until_us  # what opens later meets nothing that is due
         for open_us, pulse_us, first, count, target in self._waiting:
+            if open_us > reach_us:
+                break
             valves = range(first, first + count)
             meets = any(open_us < closes[valve] + self._rules.min_pause_us for valve in valves if valve in closes)
             if open_us <= until_us or meets:
                 due.add(id(target))
                 closes |= {valve: max(closes.get(valve, open_us), open_us + pulse_us) for valve in valves}
+                reach_us = max(reach_us, open_us + pulse_us + self._rules.min_pause_us)
         rows = [row for row in self._waiting if id(row[4]) in due]
         self._waiting = [row for row in self._waiting if id(row[4]) not in due]
+        self._opens_us = self._waiting[0][0] if self._waiting else 0
         return rows
 
 

@@ -215,18 +215,6 @@ class TriggerMatch:
         done, self._done = self._done, []
         return done
 
-    def forget(self) -> None:
-        """Drop what is known of the controller: it has started again, its boot_id is another.
-
-        Note:
-            Not needed for right pairs; it saves the frames until the numbers and times tell.
-        """
-        self._stamps.clear()
-        self._last_frame_no = self._offset = None
-        self._run = []
-        for waiting in self._waiting.values():
-            waiting.stamp = None
-
     # ----- rules
 
     def _try(self, waiting: _Waiting, stamp: _Stamp) -> None:

@@ -101,10 +101,6 @@ class Vitals:
         """Return the row of one process."""
         return Row(self._table, place)
 
-    def rows(self) -> list[RowValues]:
-        """Return all rows as they are now."""
-        return [Row(self._table, place).read() for place in range(self._table.size)]
-
     @property
     def level(self) -> Level:
         """What is shed now."""
