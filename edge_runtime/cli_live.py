@@ -43,8 +43,9 @@ def run(
 ) -> None:
     """Sort with real cameras and a real controller, until told to stop.
 
-    Exit code 7: a process ended too often, or deadlines cannot be kept; the machine is in its safe state.
+    Exit code 7: a process ended too often, or deadlines could not be kept; the machine was left in its safe state.
     """
+    from edge_runtime.errors import OverloadError  # noqa: PLC0415
     from edge_runtime.live.log_lines import configure_live_logs  # noqa: PLC0415 - heavy imports wait for their command
     from edge_runtime.live.run import LiveRun, RunWish  # noqa: PLC0415
     from edge_runtime.live.run_text import run_text  # noqa: PLC0415
@@ -57,6 +58,8 @@ def run(
     with StopSignals() as signals:
         report = live.run(signals.has_come)
     print_result(report, run_text(report), as_json=as_json)
+    if report.trouble and not report.wants_armed:
+        sys.exit(OverloadError.exit_code)
 
 
 @click.command(epilog="Example: sortloop-edge status --config /etc/sortloop/machine.toml")

@@ -48,7 +48,8 @@ def write_grains(folder: Path) -> None:
 
 
 def adds_up(report: LiveReport) -> bool:
-    """Tell whether every frame and every object of every camera is accounted for."""
+    """Tell whether every frame and every object of every camera is accounted for; after a run nothing is open."""
+    has_ended = all(process.pid == 0 for process in report.processes)
     sums = []
     for camera in report.cameras:
         given, counts = camera.given, camera.counts
@@ -57,6 +58,8 @@ def adds_up(report: LiveReport) -> bool:
             given.shown == given.kept + refused,
             counts.frames_in == counts.processed + sum(counts.missing.values()) + counts.open_frames,
             counts.objects == counts.passed + sum(counts.ends.values()) + counts.open_objects,
+            min(counts.open_frames, counts.open_objects) >= 0,
+            not has_ended or counts.open_frames == counts.open_objects == 0,
         ]
     return all(sums)
 

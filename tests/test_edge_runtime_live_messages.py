@@ -27,7 +27,7 @@ ORDERS = st.one_of(
 )
 CHILD_NEWS = st.one_of(
     st.builds(m.ProcessReady, st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=3)),
-    st.builds(m.ProcessFailed, st.text(max_size=99), st.integers(0, 255)),
+    st.builds(m.ProcessFailed, st.text(max_size=30), st.text(max_size=99)),
     st.builds(m.ArmingLost, st.text(max_size=99)),
 )
 

@@ -30,6 +30,7 @@ from edge_runtime.live.record_ring import FrameKey
 from edge_runtime.live.shared_state import SharedState
 from edge_runtime.live.vision import VisionPlan
 from edge_runtime.live_settings import LiveSettings
+from edge_runtime.model import load_model_folder
 from edge_runtime.realtime import RealtimeSettings
 from edge_runtime.schemas import Camera, Lane, Machine
 from firmware_bridge.clock import NS_PER_S, SystemClock
@@ -45,6 +46,7 @@ class Bench:
     def __init__(self, path: Path, model: Path, fallback: str) -> None:
         machine = Machine("desk", (CAMERA,), (Lane(3, 0.0, 32.0),), live=LiveSettings(ring_frames=16))
         path.write_text(to_toml(machine), encoding="utf-8")
+        model_id = load_model_folder(model).card.model_id
         self.shared = SharedState.create(machine, bands=3, rows=1, channels=1)
         ring_fd = self.shared.cameras[0].ring.memory.fd
         frames_fd, news_fd = self.shared.frames[0].receiver.fileno(), self.shared.news.sender.fileno()
@@ -55,7 +57,7 @@ class Bench:
             0,
             RealtimeSettings(is_memory_locked=False),
             lambda child: VisionPlan(
-                child, str(model), fallback, (ring_fd,), frames_fd, news_fd, 0, record_fd, records_fd
+                child, str(model), model_id, fallback, (ring_fd,), frames_fd, news_fd, 0, record_fd, records_fd
             ),
             (ring_fd, frames_fd, news_fd, record_fd, records_fd),
         )

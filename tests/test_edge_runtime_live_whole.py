@@ -1,5 +1,7 @@
 """The machine as a whole, processes and all: the decisions of replay, models changed while it sorts."""
 
+import shutil
+import signal
 from pathlib import Path
 
 import msgspec
@@ -7,7 +9,7 @@ import pytest
 from bad_models import DECEITFUL, FORBIDDEN, neighbourly_onnx, with_model
 from live_stage import Stage, adds_up, make_stage, wait_until
 
-from edge_runtime.live.commands import Arm, Back, Swap
+from edge_runtime.live.commands import Arm, Back, Disarm, Swap
 from edge_runtime.live.frame_recording import RecordingReport
 from edge_runtime.live.run_journal import LOST, list_runs
 from edge_runtime.live_settings import LiveSettings
@@ -146,3 +148,73 @@ def test_every_bad_model_folder_is_refused_while_sorting_goes_on(stage: Stage) -
     assert refused == len(FORBIDDEN) + len(DECEITFUL) + 1
     assert (after.swaps, after.model_id) == (0, before.model_id)
     assert adds_up(stage.report())
+
+
+def wear_out(stage: Stage, place: str, message: str) -> None:
+    """Kill the process of a place until a message about it stands in the log."""
+
+    def is_worn_out() -> bool:
+        stage.kill(place)
+        return message in (stage.folder / "run.log").read_text(encoding="utf-8")
+
+    assert wait_until(is_worn_out, LIMIT_S, step_s=0.3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_a_warm_model_that_crashes_stops_nobody_and_one_that_sorts_stops_the_machine(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 200_000, "--priority", 80), stage.run("--armed") as supervisor:
+        assert stage.wait_for_sorting(LIMIT_S)
+        assert stage.ask(Swap(str(stage.folder / "other_model"))).outcome == "begun"
+        assert wait_until(lambda: stage.must_look().swaps == 1, LIMIT_S)
+        wear_out(stage, "vision-a0", "vision-a0 ended 5 times")
+        report = stage.must_look()
+        assert (report.is_armed, report.trouble) == (True, "")
+        assert stage.ask(Back()).outcome == "refused"
+
+        wear_out(stage, "vision-b0", "vision-b0 ended 5 times")
+        assert wait_until(lambda: not stage.must_look().is_armed, LIMIT_S)
+        assert stage.ask(Arm()).outcome == "begun"  # takes back what was given up
+        assert wait_until(lambda: stage.must_look().is_armed, LIMIT_S)
+        assert stage.must_look().trouble == ""
+
+        wear_out(stage, "bridge", "bridge ended 5 times")
+        report = stage.must_look()
+        assert (report.is_armed, report.feeder_permille) == (False, 0)
+        supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(LIMIT_S) == 7
+    assert adds_up(stage.report())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_a_folder_that_holds_another_model_by_now_is_not_sorted_with(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 200_000, "--priority", 80), stage.run("--armed"):
+        assert stage.wait_for_sorting(LIMIT_S)
+        model_id = stage.must_look().model_id
+        for path in (stage.folder / "other_model").iterdir():
+            shutil.copy(path, stage.folder / "model")
+        stage.kill("vision-a0")
+        assert wait_until(lambda: "holds model" in stage.must_look().trouble, LIMIT_S)
+        assert stage.must_look().model_id == model_id
+        assert wait_until(lambda: not stage.must_look().is_armed, LIMIT_S)
+
+        assert stage.ask(Swap(str(stage.folder / "model"))).outcome == "begun"
+        assert wait_until(lambda: stage.must_look().swaps == 1, LIMIT_S)
+        assert stage.ask(Arm()).outcome == "begun"
+        assert wait_until(lambda: stage.must_look().is_armed, LIMIT_S)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [1], indirect=True)
+def test_in_a_teach_lot_the_valves_stay_shut_whatever_is_commanded(stage: Stage) -> None:
+    with stage.world("--rate", 120, "--pieces", 20_000, "--priority", 80), stage.run("--armed", "--teach", "good"):
+        assert wait_until(lambda: (look := stage.look()) is not None and look.feeder_permille == 1000, LIMIT_S)
+        assert stage.ask(Disarm()).outcome == "done"
+        assert wait_until(lambda: stage.must_look().feeder_permille == 0, LIMIT_S)
+        assert stage.ask(Arm(feeder_permille=700)).outcome == "begun"
+        assert wait_until(lambda: stage.must_look().feeder_permille == 700, LIMIT_S)
+    outcome = stage.outcome()
+
+    assert "ARMED" not in [change.state for change in outcome.states]
+    assert outcome.pulses == 0

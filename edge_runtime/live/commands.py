@@ -121,6 +121,7 @@ class CommandSocket:
                 self._listener.bind(str(path))
             finally:
                 os.umask(before)
+            self._inode = path.stat().st_ino
             self._listener.listen(_MOST_CLIENTS)
         except OSError as error:
             self._listener.close()
@@ -143,10 +144,12 @@ class CommandSocket:
             self._answer_one(client, reply)
 
     def close(self) -> None:
-        """Take the socket away."""
+        """Take the socket away, unless another run has put its own there; twice is harmless."""
         for client in (self._listener, *self._clients):
             client.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
 
     def _answer_one(self, client: socket.socket, reply: Callable[[Command], CommandReply]) -> None:
         try:

@@ -168,7 +168,7 @@ class Announce(msgspec.Struct, frozen=True, array_like=True, tag="announce"):
 
 
 class NewOrigin(msgspec.Struct, frozen=True, array_like=True, tag="origin"):
-    """Supervisor to recorder: what the records of a set of workers are marked with from now on."""
+    """Supervisor to recorder: what the records of a set of workers are marked with from this message on."""
 
     set_index: int
     origin: Origin
@@ -189,10 +189,10 @@ class ProcessReady(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
 
 
 class ProcessFailed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
-    """A process to the supervisor: it cannot work; text and exit code for people."""
+    """A process to the supervisor: it cannot work; kind of error and text for people."""
 
+    kind: str
     text: str
-    exit_code: int
 
 
 class ArmingLost(msgspec.Struct, frozen=True, array_like=True, tag="arming_lost"):
@@ -202,8 +202,8 @@ class ArmingLost(msgspec.Struct, frozen=True, array_like=True, tag="arming_lost"
 
 
 FrameNews: TypeAlias = FrameClaimed | FrameMissed | FrameDecided
-RecorderNews: TypeAlias = RecordReady | FrameExposed | ObjectEnded | InspectionVerdict
-Order: TypeAlias = Wish | ProcessLost | Announce | NewOrigin | Stop
+RecorderNews: TypeAlias = NewOrigin | RecordReady | FrameExposed | ObjectEnded | InspectionVerdict
+Order: TypeAlias = Wish | ProcessLost | Announce | Stop
 ChildNews: TypeAlias = ProcessReady | ProcessFailed | ArmingLost
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -7,9 +7,10 @@ worker one model. Knows how a set is changed; what a set's processes are is told
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import IO, Final, Literal
 
 import msgspec
 import structlog
@@ -17,12 +18,14 @@ import structlog
 from edge_runtime.errors import ConfigError, ModelFolderError
 from edge_runtime.live.commands import CommandReply
 from edge_runtime.live.messages import Announce, NewOrigin
-from edge_runtime.live.processes import Role
+from edge_runtime.live.roles import Roles
 from edge_runtime.live.supervisor import Supervisor
 from edge_runtime.residual import Origin
+from firmware_bridge.clock import NS_PER_S, Clock
 
 __all__ = ["ModelSet", "ModelSets"]
 
+_GATE_NS: Final = 120 * NS_PER_S  # a gate takes seconds; one on a disk that hangs shall not hold up the next swap
 _log = structlog.get_logger(__name__)
 
 
@@ -38,24 +41,27 @@ class ModelSets:
 
     Args:
         supervisor: of the run.
+        roles: of the run.
         first: what the run begins with; its workers are set 0.
         origin_of: what records of a model are marked with.
-        roles_of: the vision roles of a set with a model.
+        clock: monotonic.
     """
 
     def __init__(
         self,
         supervisor: Supervisor,
+        roles: Roles,
         first: ModelSet,
         origin_of: Callable[[Path], Origin],
-        roles_of: Callable[[int, Path], list[Role]],
+        clock: Clock,
     ) -> None:
         self._supervisor = supervisor
+        self._roles = roles
+        self._clock = clock
         self._sets: list[ModelSet | None] = [first, None]
         self._origin_of = origin_of
-        self._roles_of = roles_of
         self._state: Literal["idle", "gating", "starting"] = "idle"
-        self._gate: subprocess.Popen[bytes] | None = None
+        self._gate: _Gate | None = None
         self._wanted: ModelSet | None = None
         self.active = 0
         self.swaps = 0
@@ -81,19 +87,16 @@ class ModelSets:
         except (ModelFolderError, ConfigError) as error:
             self.told = str(error)
             return CommandReply("refused", self.told)
-        command = [sys.executable, "-m", "edge_runtime", "check", "--model", str(model)]
-        self._gate = subprocess.Popen(  # noqa: S603 - our own program
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        self._gate = _Gate(model, until_ns=self._clock.monotonic_ns() + _GATE_NS)
         self._state, self.told = "gating", f"{model} is being tried"
         return CommandReply("begun", self.told)
 
     def back(self) -> CommandReply:
         """Change to the set that is warm."""
         other = self._sets[1 - self.active]
-        if self._state != "idle" or other is None:
+        if self._state == "starting" or other is None:
             return CommandReply("refused", "no other model is warm")
-        if not self._supervisor.are_ready(self._names(1 - self.active)):
+        if not self._supervisor.are_ready(self._roles.worker_names(1 - self.active)):
             return CommandReply("refused", "the other model's workers are not ready")
         self._activate(1 - self.active)
         return CommandReply("done", self.told)
@@ -111,34 +114,33 @@ class ModelSets:
     def close(self) -> None:
         """Give up a swap that is under way."""
         if self._gate is not None:
-            self._gate.kill()
-            self._gate.communicate()
+            self._gate.close()
 
     def _look_at_gate(self) -> None:
         assert self._gate is not None and self._wanted is not None, "gating"
-        code = self._gate.poll()
-        if code is None:
+        fault = self._gate.fault(now_ns=self._clock.monotonic_ns())
+        if fault is None:
             return
-        _, text = self._gate.communicate()
+        self._gate.close()
         self._gate = None
-        if code != 0:
-            self._refuse(text.decode("utf-8", "replace").strip())
+        if fault:
+            self._refuse(fault)
             return
         other = 1 - self.active
-        self._supervisor.fill(self._names(other), self._roles_of(other, self._wanted.model))
+        workers = self._roles.workers(other, self._wanted.model, self._wanted.origin.model_id)
+        self._supervisor.fill(self._roles.worker_names(other), workers)
         self._state = "starting"
 
     def _look_at_start(self) -> None:
         assert self._wanted is not None, "starting"
         other = 1 - self.active
-        names = self._names(other)
+        names = self._roles.worker_names(other)
         if failure := self._supervisor.take_failure(names):
             self._supervisor.fill(names, [])
             self._sets[other] = None
             self._refuse(failure)
-        elif self._supervisor.are_ready(names):
-            self._sets[other] = self._wanted
-            self._supervisor.tell("recorder", NewOrigin(other, self._wanted.origin))
+        elif self._supervisor.are_ready(names) and self._supervisor.record(NewOrigin(other, self._wanted.origin)):
+            self._sets[other] = self._wanted  # the recorder learns it before the first of its records
             self._state, self._wanted = "idle", None
             self._activate(other)
 
@@ -146,6 +148,7 @@ class ModelSets:
         self.active = index
         self.swaps += 1
         self.told = f"model {self.model_id[:12]} sorts"
+        self._supervisor.stand_by(self._roles.worker_names(1 - index))
         self._supervisor.tell("capture", Announce(index))
         _log.info("run.swapped", model_id=self.model_id, swaps=self.swaps)
 
@@ -153,6 +156,28 @@ class ModelSets:
         self._state, self._wanted, self.told = "idle", None, f"refused: {why}"
         _log.error("run.swap_refused", why=why)
 
-    def _names(self, index: int) -> list[str]:
-        model = self._wanted.model if self._wanted is not None else Path()
-        return [role.name for role in self._roles_of(index, model)]
+
+class _Gate:
+    """A model folder that is being tried, in a process of its own: `sortloop-edge check`."""
+
+    def __init__(self, model: Path, *, until_ns: int) -> None:
+        self._until_ns = until_ns
+        self._text: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` does; a pipe nobody empties would block
+        command = [sys.executable, "-m", "edge_runtime", "check", "--model", str(model)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._text
+        )
+
+    def fault(self, *, now_ns: int) -> str | None:
+        """Return what is wrong with the folder; empty for nothing, None while it is being tried."""
+        code = self._process.poll()
+        if code is None:
+            return None if now_ns < self._until_ns else f"not done after {_GATE_NS // NS_PER_S} s: is its disk there?"
+        self._text.seek(0)
+        return "" if code == 0 else self._text.read().decode("utf-8", "replace").strip() or f"exit {code}"
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self._text.close()

@@ -65,9 +65,13 @@ class Roles:
         """
         return [self._capture(index, channel) for index in range(len(self._shared.cameras))]
 
-    def workers(self, set_index: int, model: Path) -> list[Role]:
-        """Return the places of a set of workers with a model."""
-        return [self._worker(set_index, worker, model) for worker in range(self._machine.live.workers)]
+    def worker_names(self, set_index: int) -> list[str]:
+        """Return the names of the places of a set of workers."""
+        return [_worker_name(set_index, worker) for worker in range(self._machine.live.workers)]
+
+    def workers(self, set_index: int, model: Path, model_id: str) -> list[Role]:
+        """Return the places of a set of workers with a model; one that finds another model in the folder fails."""
+        return [self._worker(set_index, worker, model, model_id) for worker in range(self._machine.live.workers)]
 
     def bridge(self) -> Role:
         """Return the place of the bridge."""
@@ -123,7 +127,7 @@ class Roles:
     def _names(self) -> tuple[PlaceRow, ...]:
         """Return every place that a run of this machine may have at some time."""
         names = [f"capture-{share.camera.name}" for share in self._shared.cameras]
-        names += [_worker_name(index, worker) for index in range(SETS) for worker in range(self._machine.live.workers)]
+        names += [name for index in range(SETS) for name in self.worker_names(index)]
         return tuple(PlaceRow(name, row) for row, name in enumerate([*names, "bridge", "recorder", "services"]))
 
     def _capture(self, index: int, channel: Callable[[], int]) -> Role:
@@ -137,7 +141,7 @@ class Roles:
         realtime = self._realtime(self._machine.live.capture_cores, index, below=1)
         return Role(f"capture-{share.camera.name}", "capture", index, realtime, plan, (ring_fd, tally_fd, *frames))
 
-    def _worker(self, set_index: int, worker: int, model: Path) -> Role:
+    def _worker(self, set_index: int, worker: int, model: Path, model_id: str) -> Role:
         shared, place = self._shared, set_index * self._machine.live.workers + worker
         frames_fd, news_fd = shared.frames[set_index].receiver.fileno(), shared.news.sender.fileno()
         record_fd, records_fd = shared.record_rings[place].memory.fd, shared.records.sender.fileno()
@@ -145,7 +149,7 @@ class Roles:
         ways = (self._rings, frames_fd, news_fd, place, record_fd, records_fd)
 
         def plan(child: ChildPlan) -> VisionPlan:
-            return VisionPlan(child, str(model), self._fallback, *ways)
+            return VisionPlan(child, str(model), model_id, self._fallback, *ways)
 
         realtime = self._realtime(self._machine.live.vision_cores, worker, below=2)
         fds = (*self._rings, frames_fd, news_fd, record_fd, records_fd)

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
-from edge_runtime.errors import ConfigError
+from edge_runtime.errors import CameraError, ConfigError, EdgeError, ModelFolderError, OverloadError, StorageError
 from edge_runtime.live.commands import (
     Arm,
     Back,
@@ -19,6 +19,7 @@ from edge_runtime.live.commands import (
     Look,
     Swap,
 )
+from edge_runtime.live.firing import flight_ns
 from edge_runtime.live.messages import Wish
 from edge_runtime.live.model_sets import ModelSet, ModelSets
 from edge_runtime.live.processes import Role
@@ -41,8 +42,11 @@ __all__ = ["COMMAND_SOCKET", "LiveRun", "RunWish", "command_socket"]
 COMMAND_SOCKET: Final = "commands.sock"
 _FULL: Final = 1000
 _WRITE_NS: Final = NS_PER_S // 2
+_MORE_STOP_S: Final = 4.0  # the bridge fires at what is on its way, waits for its outcomes and closes its port
 _LOOKS_MS: Final = 2.0  # the bridge looks every millisecond
-_log = structlog.get_logger(__name__)
+_KINDS: Final[dict[str, type[EdgeError]]] = {
+    kind.__name__: kind for kind in (CameraError, ConfigError, ModelFolderError, OverloadError, StorageError)
+}
 
 
 class RunWish(msgspec.Struct, frozen=True):
@@ -96,19 +100,24 @@ class LiveRun:
         )
         self._roles = Roles(self._machine, self._shared, fallback)
         live = self._machine.live
+        flight_s = max(flight_ns(self._machine, camera) for camera in self._machine.cameras) / NS_PER_S
         settings = SupervisorSettings(
-            str(wish.machine.resolve()), live.hang_s, RestartSettings(most_exits=live.restarts_a_minute)
+            str(wish.machine.resolve()),
+            live.hang_s,
+            flight_s + _MORE_STOP_S,
+            RestartSettings(most_exits=live.restarts_a_minute),
         )
         self._supervisor = Supervisor(settings, self._shared, clock)
         first = ModelSet(model, self._origin_of(model))
-        self._models = ModelSets(self._supervisor, first, self._origin_of, self._roles.workers)
+        self._models = ModelSets(self._supervisor, self._roles, first, self._origin_of, clock)
         self._reporter = RunReporter(self.report, os.environ, clock)
-        self._supervisor.place(self._places(model))
+        self._supervisor.place(self._places(first))
         facts = {"machine": self._machine.name, "model_id": first.origin.model_id, "lot": wish.lot}
         self._diary = RunDiary(_state_folder(wish.machine, self._machine) / "runs", facts, clock)
         self._commands = CommandSocket(command_socket(wish.machine, self._machine))
         self._began_ns = clock.monotonic_ns()
         self._is_begun = False
+        self._first_wish = self._allowed(Wish(wish.is_armed, _FULL if wish.is_armed else 0))
         self._written_ns = 0
 
     def run(self, should_stop: Callable[[], bool]) -> LiveReport:
@@ -119,9 +128,15 @@ class LiveRun:
 
         Raises:
             OverloadError: the system starts no more processes.
-            ConfigError: a process cannot work with these settings; the message is its own.
+            ConfigError, ModelFolderError, StorageError, CameraError: a process cannot work; the message is its own.
         """
-        try:
+        with ExitStack() as whatever_happens:  # the last one comes first: no process is left behind
+            whatever_happens.callback(self._shared.close)
+            whatever_happens.callback(self._reporter.close)
+            whatever_happens.callback(self._diary.close, "broken")
+            whatever_happens.callback(self._models.close)
+            whatever_happens.callback(self._commands.close)
+            whatever_happens.callback(self._supervisor.stop)
             while not should_stop() and not self._is_over() and self._supervisor.failed is None:
                 self._supervisor.look()
                 self._reporter.look(is_sorting=self._is_begun)
@@ -136,15 +151,8 @@ class LiveRun:
             failed = self._supervisor.failed
             self._diary.note(report)
             self._diary.close("failed" if failed else "stopped")
-        finally:
-            self._diary.close("broken")
-            self._commands.close()
-            self._models.close()
-            self._supervisor.stop()  # whatever ended the run: no process is left behind
-            self._reporter.close()
-            self._shared.close()
         if failed is not None:
-            raise ConfigError(f"a process of the run cannot work:\n{failed.text}")
+            raise _KINDS.get(failed.kind, ConfigError)(f"a process of the run cannot work:\n{failed.text}")
         return report
 
     def report(self) -> LiveReport:
@@ -170,7 +178,7 @@ class LiveRun:
         if not self._is_begun and all(map(self._supervisor.is_ready, ("bridge", "vision", "recorder"))):
             self._is_begun = True
             self._supervisor.open_sources()
-            self._supervisor.want(self._first_wish())
+            self._supervisor.want(self._first_wish)
 
     def _write_down(self) -> None:
         """Hand the books to the diary, a few times a second."""
@@ -179,18 +187,25 @@ class LiveRun:
             self._written_ns = now_ns
             self._diary.note(self.report())
 
-    def _first_wish(self) -> Wish:
-        """Return what to begin with: in a teach lot the feeder runs and the valves stay shut."""
-        is_armed = self._wish.is_armed and not self._wish.teach_class
-        return Wish(is_armed, _FULL if self._wish.is_armed else 0)
+    def _want(self, wish: Wish) -> None:
+        """Ask for something now, or as soon as everybody is there."""
+        self._first_wish = self._allowed(wish)
+        if self._is_begun:
+            self._supervisor.want(self._first_wish)
+
+    def _allowed(self, wish: Wish) -> Wish:
+        """Return what of a wish is done: in a teach lot the feeder runs and the valves stay shut."""
+        return Wish(wish.is_armed and not self._wish.teach_class, wish.feeder_permille)
 
     def _reply(self, command: Command) -> CommandReply:
         match command:
             case Arm(feeder_permille=permille):
-                self._supervisor.want(Wish(is_armed=True, feeder_permille=permille))
+                self._want(Wish(is_armed=True, feeder_permille=permille))
+                if self._wish.teach_class:
+                    return CommandReply("begun", "a teach lot: the feeder runs, the valves stay shut")
                 return CommandReply("begun", "arming; `status` tells when the machine is armed")
             case Disarm():
-                self._supervisor.want(Wish(is_armed=False, feeder_permille=0))
+                self._want(Wish(is_armed=False, feeder_permille=0))
                 return CommandReply("done", "the machine is told to stop")
             case Swap(model=model):
                 return self._models.swap(Path(model))
@@ -203,13 +218,13 @@ class LiveRun:
         limit_s = self._wish.for_s
         return limit_s is not None and self._clock.monotonic_ns() - self._began_ns > limit_s * NS_PER_S
 
-    def _places(self, model: Path) -> list[Role]:
+    def _places(self, first: ModelSet) -> list[Role]:
         """Return every place of the run, sources first."""
         wish, state = self._wish, _state_folder(self._wish.machine, self._machine)
         record = RecordWish(state / "spool", wish.teach_class, wish.purity, wish.recording)
         return [
             *self._roles.captures(lambda: self._models.active),
-            *self._roles.workers(0, model),
+            *self._roles.workers(0, first.model, first.origin.model_id),
             self._roles.bridge(),
             self._roles.recorder(record, self._models.origins),
             *self._roles.services(self._reporter.bulletin.memory.fd),

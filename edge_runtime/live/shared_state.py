@@ -51,7 +51,7 @@ class SharedState(msgspec.Struct, frozen=True):
         cameras: in the machine's order.
         frames: capture to vision, by channel: one for each set of workers.
         news: vision to bridge.
-        records: vision to recorder; record_rings: one a worker's place.
+        records: all to recorder; record_rings: one a worker's place.
     """
 
     vitals: Vitals

@@ -4,6 +4,7 @@ It holds everything that is shared, so it is the only one whose death ends the r
 nothing but the next look. Knows no pixel, model or port.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,7 @@ from edge_runtime.live.messages import (
     ProcessFailed,
     ProcessLost,
     ProcessReady,
+    RecorderNews,
     Stop,
     Wish,
     decode_child_news,
@@ -33,7 +35,8 @@ __all__ = ["Supervisor", "SupervisorSettings"]
 
 _LOOK_S: Final = 0.02
 _START_S: Final = 30.0  # a process that is not ready by then hangs, and one that waits for a disk or a client
-_STOP_S: Final = 4.0  # the bridge needs up to 2.6 s
+_KILL_S: Final = 4.0  # a killed process is gone at once, unless the kernel has business with it
+_MOST_LOST: Final = 64  # workers of whose end a new bridge is told
 _SOURCE: Final = "capture"
 _VITAL: Final = ("capture", "vision", "bridge")
 _log = structlog.get_logger(__name__)
@@ -46,11 +49,13 @@ class SupervisorSettings:
     Attributes:
         machine: machine file, for the children.
         hang_s: without progress for so long a process is killed.
+        stop_s: so long a process has to end when it is told to.
         restarts: when a place is given up.
     """
 
     machine: str
     hang_s: float
+    stop_s: float
     restarts: RestartSettings
 
 
@@ -61,6 +66,7 @@ class _Place:
     role: Role
     running: Running | None = None
     start_ns: int | None = 0  # when to start the next; None where it was given up or is not wanted
+    is_given_up: bool = False
     ended: int = 0
     was_ready: bool = False
     is_trial: bool = False  # its failure is not the run's
@@ -75,6 +81,8 @@ class _Mind:
     trouble: str = ""
     failed: ProcessFailed | None = None
     next_number: int = 1
+    standby: tuple[str, ...] = ()
+    lost_workers: deque[int] = field(default_factory=lambda: deque(maxlen=_MOST_LOST))
 
 
 class Supervisor:
@@ -125,9 +133,9 @@ class Supervisor:
         if wish.is_armed:
             self._mind.trouble = ""
             for place in self._places:
-                if place.start_ns is None and place.running is None:
+                if place.is_given_up:
                     self._rules.forget(place.role.name)
-                    place.start_ns = 0
+                    place.is_given_up, place.start_ns = False, 0
         self._order("bridge", wish)
 
     def is_ready(self, role: str) -> bool:
@@ -146,13 +154,21 @@ class Supervisor:
         """Send an order to every process of a role; one that starts later has it in its plan."""
         self._order(role, order)
 
+    def record(self, news: RecorderNews) -> bool:
+        """Tell the recorder something in the order of what it records; tell whether there was room for it."""
+        return self._shared.records.sender.send(encode(news))
+
+    def stand_by(self, names: Sequence[str]) -> None:
+        """Say which places do not sort now: their end does not stop the machine."""
+        self._mind.standby = tuple(names)
+
     def fill(self, names: Sequence[str], roles: Sequence[Role]) -> None:
         """End the processes of these places, and put new roles in their stead; none takes the places away."""
         for place in self._places:
             if place.role.name in names and place.running is not None:
                 place.running.kill()
-                place.running.wait(_STOP_S)
-                self._order("bridge", ProcessLost(place.running.number))
+                place.running.wait(_KILL_S)
+                self._lose_worker(place.running)
                 place.running.close()
         kept = [place for place in self._places if place.role.name not in names]
         at = next((i for i, place in enumerate(kept) if place.role.role == "bridge"), len(kept))
@@ -176,9 +192,13 @@ class Supervisor:
             self._start_if_due(place)
 
     def stop(self) -> None:
-        """End every process: sources first, each after it has done what was begun."""
+        """Stop the feeder, then end every process: sources first, each after it has done what was begun."""
+        self._order("bridge", Wish(self._mind.wish.is_armed, feeder_permille=0))
         for role in dict.fromkeys(place.role.role for place in self._places):
             self._stop_role(role)
+        for share in self._shared.cameras:  # nothing is open unless there was no bridge at the end
+            share.books.abandon(share.ring.published)
+            share.books.miss_below(share.ring.published)
 
     def cameras(self) -> tuple[CameraReport, ...]:
         """Return the books."""
@@ -212,7 +232,7 @@ class Supervisor:
         if how is None and self._hangs(running):
             how = "no progress"
             running.kill()
-            running.wait(_STOP_S)
+            running.wait(_KILL_S)
         if how is not None:
             self._bury(place, running, how)
 
@@ -224,23 +244,36 @@ class Supervisor:
                         running.is_ready = place.was_ready = True
                         _log.info("run.ready", name=running.role.name, pid=running.pid, refused=refused)
                         if running.role.role == "bridge":
-                            running.control.send(encode(self._mind.wish))
+                            self._brief(running)
                     case ProcessFailed() as failed:
-                        place.failure = failed.text
-                        if place.was_ready or place.is_trial:  # the rules of restarting judge it
-                            self._mind.trouble = failed.text if place.was_ready else self._mind.trouble
-                        else:
-                            self._mind.failed = failed
-                        _log.error("run.failed", name=running.role.name, text=failed.text)
+                        self._take_failed(place, failed)
                     case ArmingLost(detail=detail):
                         self._mind.wish = Wish(is_armed=False, feeder_permille=0)
                         self._mind.trouble = detail
         except PeerGoneError:
             running.is_gone = True  # it ends, which the system tells too; its socket would wake us again and again
 
+    def _brief(self, bridge: Running) -> None:
+        """Tell a new bridge what is wanted, and which workers nobody told the one before it of."""
+        for number in self._mind.lost_workers:
+            bridge.control.send(encode(ProcessLost(number)))
+        bridge.control.send(encode(self._mind.wish))
+
+    def _take_failed(self, place: _Place, failed: ProcessFailed) -> None:
+        _log.error("run.failed", name=place.role.name, text=failed.text)
+        place.failure = failed.text
+        if not (place.was_ready or place.is_trial):
+            self._mind.failed = failed
+        elif place.was_ready and place.role.name not in self._mind.standby:  # the rules of restarting judge it
+            self._mind.trouble = failed.text
+
+    def _lose_worker(self, worker: Running) -> None:
+        self._mind.lost_workers.append(worker.number)
+        self._order("bridge", ProcessLost(worker.number))
+
     def _hangs(self, running: Running) -> bool:
         row = self._shared.vitals.row(running.role.row).read()
-        is_quick = running.is_ready and running.role.role in _VITAL  # the others wait for disks and clients
+        is_quick = running.role.role in _VITAL and row.state == "working"  # the others wait for disks and clients
         limit_s = self._settings.hang_s if is_quick else _START_S
         return self._clock.monotonic_ns() - max(row.beaten_ns, running.started_ns) > limit_s * NS_PER_S
 
@@ -253,12 +286,14 @@ class Supervisor:
             place.failure, place.start_ns = place.failure or how, None
             return
         if place.role.role == "vision":
-            self._order("bridge", ProcessLost(running.number))
+            self._lose_worker(running)
+        if place.role.role == "bridge":  # it cannot tell any more that the controller is safe without it
+            self._shared.vitals.is_armed, self._shared.vitals.feeder_permille = False, 0
         match self._rules.on_exit(now_ns, place.role.name, how):
             case GiveUp(detail=detail):
-                place.start_ns = None
+                place.is_given_up, place.start_ns = True, None
                 _log.error("run.given_up", name=place.role.name, detail=detail)
-                if place.role.role in _VITAL:
+                if place.role.role in _VITAL and place.role.name not in self._mind.standby:
                     self._mind.trouble = detail
                     self._mind.wish = Wish(is_armed=False, feeder_permille=0)
                     self._order("bridge", self._mind.wish)
@@ -292,10 +327,10 @@ class Supervisor:
         self._order(role, Stop())
         for place in self._places:
             if place.role.role == role and place.running is not None:
-                if not place.running.wait(_STOP_S):
+                if not place.running.wait(self._settings.stop_s):
                     _log.error("run.does_not_stop", name=place.role.name)
                     place.running.kill()
-                    place.running.wait(_STOP_S)
+                    place.running.wait(_KILL_S)
                 self._hear(place, place.running)
                 place.running.close()
                 place.running, place.start_ns = None, None

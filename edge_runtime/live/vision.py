@@ -8,7 +8,7 @@ import numpy as np
 import structlog
 
 from edge_runtime.crop import CropSpec
-from edge_runtime.errors import CropError, FrameError
+from edge_runtime.errors import CropError, FrameError, ModelFolderError
 from edge_runtime.live.child import Child, ChildPlan
 from edge_runtime.live.frame_ring import FrameRing, RingFrame
 from edge_runtime.live.ladder import Level
@@ -45,6 +45,7 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         child: see `ChildPlan`.
         model: model folder.
+        model_id: of the model that shall lie there.
         fallback: model folder that decides in its stead while frames grow old; empty for none.
         ring_fds: ring of each camera, in the machine's order.
         frames_fd: announcements, shared with the other workers.
@@ -56,6 +57,7 @@ class VisionPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     child: ChildPlan
     model: str
+    model_id: str
     fallback: str
     ring_fds: tuple[int, ...]
     frames_fd: int
@@ -70,11 +72,13 @@ def run_vision(plan: VisionPlan, child: Child) -> None:
 
     Raises:
         ConfigError: machine, recipe, references and fallback do not go together.
-        ModelFolderError: the model folder is not whole, or its golden crops get other scores here.
+        ModelFolderError: the model folder is not whole, holds another model by now, or its golden crops get other
+            scores here.
         StorageError: the references of a camera cannot be read.
         PeerGoneError: the supervisor is gone.
     """
     setups = open_sorters(Path(plan.model), Path(plan.child.machine))
+    _check_model(plan, setups[0])
     fallback = _open_fallback(Path(plan.fallback), setups[0]) if plan.fallback else None
     for classify in filter(None, (setups[0].sorter.classify, fallback)):
         _warm_up(classify, setups[0].sorter.recipe.crop)
@@ -85,6 +89,13 @@ def run_vision(plan: VisionPlan, child: Child) -> None:
     child.stopping()
     while worker.work(0.0):
         pass
+
+
+def _check_model(plan: VisionPlan, setup: Setup) -> None:
+    """Refuse a model that this run's records are not marked with."""
+    found = setup.folder.card.model_id
+    if found != plan.model_id:
+        raise ModelFolderError(f"{plan.model} holds model {found[:12]} by now, not {plan.model_id[:12]}: swap to it")
 
 
 def _open_fallback(path: Path, setup: Setup) -> Classify:

@@ -83,12 +83,12 @@ class Rig:
         machine = msgspec.structs.replace(stage.machine, live=live)
         self.shared = SharedState.create(machine, bands=3, rows=rows_of(machine), channels=SETS)
         roles = Roles(machine, self.shared)
-        chosen = roles.workers(0, stage.folder / "model")
+        folder = load_model_folder(stage.folder / "model")
+        chosen = roles.workers(0, stage.folder / "model", folder.card.model_id)
         self._bulletin = Bulletin.create()
         said = LiveReport(machine.name, "", 0.0, False, False, 0, 0, (), ())  # what the supervisor would say
         self._bulletin.post(msgspec.json.encode(said), now_ns=CLOCK.monotonic_ns())
         if has_others:
-            folder = load_model_folder(stage.folder / "model")
             origin = recipe_origin(folder, folder.recipe, machine.name, "bench")
             chosen.append(roles.recorder(RecordWish(stage.folder / "spool"), lambda: {0: origin}))
             chosen += roles.services(self._bulletin.memory.fd)
