@@ -9,41 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from world_host import RECIPE, Blocks, by_colour
 
 from edge_runtime.errors import ConfigError
-from edge_runtime.grains import Grain
 from edge_runtime.norm import NormSpec
 from edge_runtime.pipeline import Classify, Sorter
 from edge_runtime.recorder import Recorder
 from edge_runtime.residual import Origin, ResidualHeader
-from edge_runtime.schemas import ClassRule, Machine, Recipe, ResidualPolicy
-from edge_runtime.segment import SegmentSettings
+from edge_runtime.schemas import Machine, ResidualPolicy
 from edge_runtime.spool import Spool
 from edge_runtime.virtual_controller import ControllerTraits
 from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_machine import Logbook, VirtualReport, VirtualRun, rendered_machine, run_virtual_machine
 from firmware_bridge.clock import ManualClock
 
-RECIPE = Recipe((ClassRule("good"), ClassRule("bad", "eject")), segment=SegmentSettings(threshold=45))
 MACHINE = rendered_machine(width_px=512)
 MIX = {"good": 4.0, "bad": 1.0}
-
-
-class Blocks:
-    """Pieces of one colour a class: green is good, red is bad."""
-
-    class_names = ("good", "bad")
-
-    def draw(self, kind: str, rng: np.random.Generator) -> Grain:
-        height, width = (int(side) for side in rng.integers(14, 36, 2))
-        pixels = np.empty((height, width, 3), np.uint8)
-        pixels[:] = (60, 200, 80) if kind == "good" else (60, 80, 200)
-        return Grain(pixels, np.ones((height, width), np.bool_))
-
-
-def by_colour(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    is_red = crops[:, 24, 24, 2] > crops[:, 24, 24, 1]
-    return np.stack([~is_red, is_red], axis=1).astype(np.float32)
 
 
 def all_good(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
