@@ -203,6 +203,8 @@ def load_model_folder(path: Path) -> ModelFolder:
         raise ModelFolderError(f"{path}: {RECIPE_FILE} and {CARD_FILE} name other classes or another crop shape")
     if set(norms.histograms) != set(card.classes):
         raise ModelFolderError(f"{path}: {NORMS_FILE} and {CARD_FILE} name other classes")
+    if norms.bins < 1 or any(len(row) != norms.bins or min(row) < 0 for row in norms.histograms.values()):
+        raise ModelFolderError(f"{path}: {NORMS_FILE} has not {norms.bins} counts, 0 or more, for each class")
     try:
         check_norm_spec(card.norm, card.crop.side_px, card.crop.channels)
     except ConfigError as error:

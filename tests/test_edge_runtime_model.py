@@ -151,6 +151,17 @@ def test_norms_of_other_classes_are_refused(folder: Path) -> None:
         load_model_folder(folder)
 
 
+@pytest.mark.parametrize(
+    ("bins", "rows"), [(2, ((1, 2), (3,))), (3, ((1, 2), (3, 4))), (0, ((), ())), (2, ((1, 2), (3, -4)))]
+)
+def test_norms_that_are_no_table_are_refused(folder: Path, bins: int, rows: tuple[tuple[int, ...], ...]) -> None:
+    names = load_model_folder(folder).card.classes
+    histograms = {name: rows[min(number, 1)] for number, name in enumerate(names)}
+    (folder / NORMS_FILE).write_bytes(msgspec.json.encode({"bins": bins, "histograms": histograms}))
+    with pytest.raises(ModelFolderError, match=r"norms\.json"):
+        load_model_folder(folder)
+
+
 def test_model_that_is_no_onnx_is_refused(folder: Path) -> None:
     (folder / MODEL_FILE).write_bytes(b"no model")
     change_card(folder, model_id=sha256_hex(b"no model"))
