@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import ConfigError, CropError
 
-__all__ = ["Q16_ONE", "ClassNorms", "NormSpec", "check_norm_spec", "class_norms", "norm_drift", "norm_q16", "norm_sums"]
+__all__ = [
+    "Q16_ONE",
+    "ClassNorms",
+    "NormSpec",
+    "check_norm_spec",
+    "class_norms",
+    "norm_bins",
+    "norm_drift",
+    "norm_q16",
+    "norm_sums",
+]
 
 Q16_ONE: Final = 65536
 _FULL_SCALE: Final = 255
@@ -191,6 +201,19 @@ def norm_q16(numerators: NDArray[np.int64], denominators: NDArray[np.int64]) -> 
         (N,) int64 in 0..65536.
     """
     return (Q16_ONE * numerators) // (_FULL_SCALE * denominators)
+
+
+def norm_bins(norms_q16: NDArray[np.int64], bins: int) -> NDArray[np.int64]:
+    """Return in which of equal bins over 0..65536 norms lie, (N,) int64 in 0..bins - 1; the last one holds 65536 too.
+
+    Args:
+        norms_q16: (N,) int64 in 0..65536.
+        bins: how many, >= 1.
+
+    >>> norm_bins(np.array([0, 32_767, 32_768, 65_535, 65_536]), 2).tolist()
+    [0, 0, 1, 1, 1]
+    """
+    return np.minimum(norms_q16 * bins // Q16_ONE, bins - 1)
 
 
 def class_norms(norms_q16: NDArray[np.int64]) -> ClassNorms:

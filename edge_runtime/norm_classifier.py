@@ -1,6 +1,6 @@
 """The cheapest classifier there is: what class has norms like this one, by the table of the model folder.
 
-It takes a microsecond where a network takes thirty, and knows little: it stands in when there is no time for more.
+It looks one number up where a network computes, and knows little: it stands in when there is no time for more.
 
 >>> table = NormTable(2, {"dark": (8, 0), "bright": (0, 2)})
 >>> classifier = NormClassifier(table, ("dark", "bright"))
@@ -11,7 +11,7 @@ It takes a microsecond where a network takes thirty, and knows little: it stands
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.norm import Q16_ONE
+from edge_runtime.norm import norm_bins
 from edge_runtime.schemas import NormTable
 
 __all__ = ["NormClassifier"]
@@ -38,5 +38,4 @@ class NormClassifier:
         Args:
             norms_q16: (N,) int64 in 0..65536.
         """
-        bins = len(self._scores)
-        return np.asarray(self._scores[np.minimum(norms_q16 * bins // Q16_ONE, bins - 1)], np.float32)
+        return np.asarray(self._scores[norm_bins(norms_q16, len(self._scores))], np.float32)

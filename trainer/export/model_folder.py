@@ -24,7 +24,7 @@ from edge_runtime.model import (
     Classifier,
     int8_golden_key,
 )
-from edge_runtime.norm import Q16_ONE, class_norms
+from edge_runtime.norm import class_norms, norm_bins
 from edge_runtime.processor import processor_kind
 from edge_runtime.schemas import Action, ClassMetrics, ClassRule, DisplayName, Lineage, ModelCard, NormTable, Recipe
 from edge_runtime.storage import sha256_hex, write_atomic
@@ -165,7 +165,7 @@ def golden_rows(rows: NDArray[np.int64], class_ids: NDArray[np.int64]) -> NDArra
 
 
 def _norm_table(table: SampleTable) -> NormTable:
-    bins = np.minimum(table.norms_q16 * _NORM_BINS // Q16_ONE, _NORM_BINS - 1)
+    bins = norm_bins(table.norms_q16, _NORM_BINS)
     return NormTable(
         _NORM_BINS,
         {
