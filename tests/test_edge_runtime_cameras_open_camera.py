@@ -54,7 +54,9 @@ def test_a_kind_without_a_place_is_refused(source: str) -> None:
     [
         ("replay:/x?line_s=3", "lines_s"),
         ("replay:/x?loops=-1", "loops"),
-        ("replay:/x?loops", "loops"),
+        ("replay:/x?loops", r'camera side: "replay:/x\?loops": "loops" is no KEY=VALUE$'),
+        ("replay:/x?=3", r'camera side: "replay:/x\?=3": "=3" is no KEY=VALUE$'),
+        ("v4l2:/x?lines=3&", r'camera side: "v4l2:/x\?lines=3&": "" is no KEY=VALUE$'),
         ("v4l2:/dev/video0?fourcc=MJPG", "fourcc"),
         ("v4l2:/dev/video0?width_px=640", "camera side"),
         ("genicam:?width_px=640", "camera side"),

@@ -56,7 +56,12 @@ def open_camera(source: str, camera: Camera, clock: Clock) -> CameraSource:
         )
     if not place and kind != "genicam":
         raise ConfigError(f'camera {camera.name}: "{source}" names no place: {kind}:/path/to/it')
-    return opener(_Source(source, place, tuple(options.split("&")) if options else ()), camera, clock)
+    settings = tuple(options.split("&")) if options else ()
+    for option in settings:
+        key, separator, _ = option.partition("=")
+        if not separator or not key.strip():
+            raise ConfigError(f'camera {camera.name}: "{source}": "{option}" is no KEY=VALUE')
+    return opener(_Source(source, place, settings), camera, clock)
 
 
 def _open_replay(source: _Source, _camera: Camera, clock: Clock) -> CameraSource:
