@@ -38,7 +38,7 @@ from edge_runtime.virtual_world_outcome import (
     WorldReport,
     WorldStatus,
 )
-from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, check_cameras, plan_for
+from edge_runtime.virtual_world_plan import Agenda, Moment, MomentKind, check_cameras, check_inspection, plan_for
 from edge_runtime.virtual_world_scene import NO_PIECES, BeltPieces, WorldScene
 from firmware_bridge.board import BoardSettings
 from firmware_bridge.board_choice import open_board
@@ -88,7 +88,7 @@ class VirtualWorld:
         clock: real time, or the caller's.
 
     Raises:
-        ConfigError: see `check_cameras`.
+        ConfigError: see `check_cameras`, and `check_inspection` where there shall be one.
         TransportError: the controller's terminal cannot be made, or its port is in use.
         StorageError: a socket cannot be made, or `world.json` cannot be written.
     """
@@ -103,6 +103,8 @@ class VirtualWorld:
         clock: Clock,
     ) -> None:
         check_cameras(machine.cameras)
+        if settings.inspection.share:
+            check_inspection(machine)
         self._folder, self._machine, self._clock = folder, machine, clock
         self._scene, self._settings = scene, settings
         board = open_board(
@@ -229,7 +231,7 @@ class VirtualWorld:
         pieces = self._scene.pieces.moved(self._scene_block * self._scene.block_lines)
         scatter_mm = self._rng(2).normal(0, self._settings.scatter_mm, pieces.count)
         self._flight = Flight(pieces, self._machine, scatter_mm)
-        if self._has_inspection:
+        if self._settings.inspection.share:
             names, pixel_mm = self._scene.recipe.class_names, self._machine.cameras[0].pixel_mm
             traits = self._settings.inspection
             look = VirtualInspection(traits, self._machine.lanes, names, pixel_mm=pixel_mm, rng=self._rng(3))
@@ -237,11 +239,6 @@ class VirtualWorld:
         end_us = max(self._flight.over_us, self._scene_end_us())
         self._over_ns = self.plan.line_0_ns + end_us * 1000 + round(self._settings.settle_s * NS_PER_S)
         self._tell()
-
-    @property
-    def _has_inspection(self) -> bool:
-        is_behind = self._machine.to_inspection_mm > self._machine.cameras[0].to_valves_mm
-        return is_behind and self._machine.keeps_order and self._settings.inspection.share > 0
 
     def _inspect(self, now_ns: int) -> None:
         """Let the inspection tell of what has come past."""

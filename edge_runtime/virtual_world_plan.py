@@ -17,7 +17,7 @@ from edge_runtime.errors import ConfigError
 from edge_runtime.schemas import Camera, Machine
 from firmware_bridge.clock import NS_PER_S
 
-__all__ = ["Agenda", "Moment", "MomentKind", "WorldPlan", "check_cameras", "plan_for"]
+__all__ = ["Agenda", "Moment", "MomentKind", "WorldPlan", "check_cameras", "check_inspection", "plan_for"]
 
 _U32: Final = 0xFFFFFFFF
 
@@ -76,6 +76,20 @@ def check_cameras(cameras: tuple[Camera, ...]) -> None:
                 f"camera {camera.name} is {_described(camera)}: a virtual world has line cameras of the same pixels, "
                 f"the first is {_described(first)}"
             )
+
+
+def check_inspection(machine: Machine) -> None:
+    """Prove that a machine has an inspection behind its valves to which a piece can be followed.
+
+    Raises:
+        ConfigError: it has none there, or its pieces change their order.
+    """
+    to_valves_mm = machine.cameras[0].to_valves_mm
+    if machine.to_inspection_mm <= to_valves_mm or not machine.keeps_order:
+        raise ConfigError(
+            f"an inspection needs to_inspection_mm above {to_valves_mm}, the way to the valves, and keeps_order: "
+            f"the machine has {machine.to_inspection_mm} and {str(machine.keeps_order).lower()}"
+        )
 
 
 def plan_for(machine: Machine, block_lines: int, line_0_ns: int) -> WorldPlan:

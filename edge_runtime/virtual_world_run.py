@@ -32,7 +32,7 @@ from edge_runtime.virtual_world import VirtualWorld, WorldSettings
 from edge_runtime.virtual_world_decisions import scene_decisions
 from edge_runtime.virtual_world_judge import judge
 from edge_runtime.virtual_world_outcome import OUTCOME_FILE, WORLD_FILE, WorldOutcome, WorldReport, save_outcome
-from edge_runtime.virtual_world_plan import check_cameras
+from edge_runtime.virtual_world_plan import check_cameras, check_inspection
 from edge_runtime.virtual_world_scene import WorldScene, draw_scene
 from firmware_bridge.clock import Clock
 
@@ -85,8 +85,8 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
 
     Raises:
         ModelFolderError: the model folder is not whole.
-        ConfigError: the machine file or the recipe is wrong, the model and the grains have other classes, or the
-            cameras differ in what a virtual world has in common.
+        ConfigError: the machine file or the recipe is wrong, the model and the grains have other classes, the
+            cameras differ in what a virtual world has in common, or the machine has no inspection that is asked for.
         TransportError: the controller's terminal cannot be made.
         StorageError: the folder cannot be written, or its path is too long for a socket.
         EdgeError: the run is to be judged, and the model cannot be opened or takes other frames.
@@ -95,6 +95,8 @@ def run_world(wish: WorldWish, clock: Clock, cpu: Clock) -> WorldReport:
     """
     machine = load_machine(wish.machine)
     check_cameras(machine.cameras)
+    if wish.settings.inspection.share:
+        check_inspection(machine)
     recipe = load_model_folder(wish.model).recipe
     _clear(wish.folder)
     scene = _scene(wish, machine, recipe)

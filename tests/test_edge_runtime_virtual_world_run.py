@@ -15,6 +15,7 @@ from world_host import MACHINE
 
 from edge_runtime.config import to_toml
 from edge_runtime.errors import ConfigError
+from edge_runtime.virtual_inspection import InspectionTraits
 from edge_runtime.virtual_world import WorldSettings
 from edge_runtime.virtual_world_control import ask_world
 from edge_runtime.virtual_world_outcome import WorldReport, WorldStatus, load_outcome
@@ -155,5 +156,18 @@ def test_cameras_of_different_pixels_are_refused_before_anything_is_drawn(desk: 
     wish = WorldWish(desk / "model", desk / "other.toml", tmp_path / "world", WorldSettings())
 
     with pytest.raises(ConfigError, match=r"camera side is line, 512 x 128 px of 0\.2 mm"):
+        run_world(wish, SystemClock(), CpuClock())
+    assert not (tmp_path / "world").exists()
+
+
+@pytest.mark.parametrize("changes", [{"to_inspection_mm": 0.0}, {"to_inspection_mm": 300.0}, {"keeps_order": False}])
+def test_an_inspection_that_the_machine_cannot_have_is_refused(
+    desk: Path, tmp_path: Path, changes: dict[str, float]
+) -> None:
+    (tmp_path / "machine.toml").write_text(to_toml(msgspec.structs.replace(MACHINE, **changes)), encoding="utf-8")
+    settings = WorldSettings(inspection=InspectionTraits(share=0.5))
+    wish = WorldWish(desk / "model", tmp_path / "machine.toml", tmp_path / "world", settings)
+
+    with pytest.raises(ConfigError, match=r"to_inspection_mm above 300\.0"):
         run_world(wish, SystemClock(), CpuClock())
     assert not (tmp_path / "world").exists()
