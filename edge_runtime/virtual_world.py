@@ -154,6 +154,9 @@ class VirtualWorld:
         Args:
             should_stop: asked at every step.
             cpu: processor time of this process.
+
+        Raises:
+            StorageError, TransportError: see `step`.
         """
         cpu_ns, wall_ns = cpu.monotonic_ns(), self._clock.monotonic_ns()
         while not (should_stop() or self.is_over):
@@ -163,7 +166,12 @@ class VirtualWorld:
         self._cpu_share = round((cpu.monotonic_ns() - cpu_ns) / passed_ns, 4)
 
     def step(self, timeout_s: float) -> None:
-        """Wait at most timeout_s for somebody to say something, then let everything happen that is due."""
+        """Wait at most timeout_s for somebody to say something, then let everything happen that is due.
+
+        Raises:
+            StorageError: `world.json` cannot be written when the pieces begin to come.
+            TransportError: the line that was unplugged cannot be made again.
+        """
         lines, sockets = self.controller.filenos(), [*self.cameras.readers(), *self._control.readers()]
         watched: list[int | socket.socket] = [*lines, *sockets]
         readable, _, _ = select.select(watched, self.cameras.writers(), [], timeout_s)
@@ -182,7 +190,11 @@ class VirtualWorld:
             self._start_if_ready(now_ns)
 
     def cut_power(self) -> None:
-        """Take the controller's power away for an instant."""
+        """Take the controller's power away for an instant.
+
+        Raises:
+            TransportError: the line that was unplugged cannot be made again.
+        """
         self.controller.cut_power(self._clock.monotonic_ns())
 
     def outcome(self) -> WorldOutcome:

@@ -69,7 +69,11 @@ class WorldController:
             self.board.feed(data, now_ns)
 
     def advance(self, now_ns: int) -> None:
-        """Let time pass: the board acts and speaks, and it is written down."""
+        """Let time pass: the board acts and speaks, and it is written down.
+
+        Raises:
+            TransportError: the line that was unplugged cannot be made again.
+        """
         if self._line is None and now_ns >= self._unplugged_until_ns:
             self._line = open_line(self._place)
         self.board.advance(now_ns)
