@@ -8,7 +8,7 @@ import msgspec
 from edge_runtime.live.doctor import Check, Verdict
 from firmware_bridge.phrase import Language, Phrase
 
-__all__ = ["CheckReport", "LiveDoctorReport", "live_doctor_report", "live_doctor_text"]
+__all__ = ["LiveDoctorReport", "PreconditionReport", "live_doctor_report", "live_doctor_text"]
 
 _VERDICTS: Final = {
     Verdict.OK: Phrase("ok", "正常"),
@@ -19,7 +19,7 @@ _DO: Final = Phrase("do: ", "处理：")
 _WIDTH: Final = {"en": 10, "zh-CN": 6}
 
 
-class CheckReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PreconditionReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One precondition; verdict is ok, doubtful or wrong."""
 
     code: str
@@ -34,7 +34,7 @@ class LiveDoctorReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     language: str
     worst: str
-    checks: tuple[CheckReport, ...]
+    checks: tuple[PreconditionReport, ...]
     schema_version: Literal[1] = 1
 
 
@@ -45,7 +45,9 @@ def live_doctor_report(machine: str, checks: Sequence[Check], language: Language
         language,
         max(check.verdict for check in checks).name.lower(),
         tuple(
-            CheckReport(check.code, check.verdict.name.lower(), check.what.text(language), check.remedy.text(language))
+            PreconditionReport(
+                check.code, check.verdict.name.lower(), check.what.text(language), check.remedy.text(language)
+            )
             for check in checks
         ),
     )
