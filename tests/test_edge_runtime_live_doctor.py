@@ -97,6 +97,7 @@ def test_good_machine_has_nothing_to_be_done() -> None:
         (LiveFacts("machine.toml", machine_error="line 3"), "machine_wrong", Verdict.WRONG),
         (msgspec.structs.replace(GOOD, model=ModelFacts("model", error="no card")), "model_wrong", Verdict.WRONG),
         (msgspec.structs.replace(GOOD, model=ModelFacts("model", "ab")), "model_untuned", Verdict.DOUBTFUL),
+        (msgspec.structs.replace(GOOD, fallback=ModelFacts("quick", error="no card")), "model_wrong", Verdict.WRONG),
         (msgspec.structs.replace(GOOD, running="rice-1"), "run_answers", Verdict.OK),
         (with_camera("none"), "camera_none", Verdict.WRONG),
         (with_camera("unknown"), "camera_unknown", Verdict.WRONG),

@@ -69,6 +69,15 @@ def with_state(path: Path, state: Path) -> Path:
     return path
 
 
+def test_the_model_that_stands_in_is_looked_at_where_one_is_named(tmp_path: Path, places: Places) -> None:
+    path = machine_file(tmp_path)
+    assert look_at(path, ManualClock(), places=places).fallback is None
+    path.write_text(path.read_text(encoding="utf-8") + 'fallback = "quick"\n', encoding="utf-8")
+    found = look_at(path, ManualClock(), places=places).fallback
+    assert found is not None
+    assert (found.path, bool(found.error)) == (str(tmp_path / "quick"), True)
+
+
 def test_a_state_folder_that_cannot_be_asked_for_is_judged_by_the_folder_above_it(
     tmp_path: Path, places: Places
 ) -> None:

@@ -57,8 +57,9 @@ def _checks(facts: LiveFacts) -> Iterator[Check]:
     yield _check("machine_ok", Verdict.OK, name=machine.name, cameras=len(machine.cameras), lanes=len(machine.lanes))
     if facts.running:
         yield _check("run_answers", Verdict.OK, name=facts.running)
-    if facts.model is not None:
-        yield _model_check(facts.model)
+    for model in (facts.model, facts.fallback):
+        if model is not None:
+            yield _model_check(model)
     for one in facts.cameras:
         yield from _camera_checks(one, "" if computer is None else ", ".join(computer.videos))
         yield _flight_check(machine, one.camera)

@@ -83,7 +83,7 @@ class LiveFacts(msgspec.Struct, frozen=True):
         machine_path: machine file.
         machine_error: what is wrong with it; then nothing else was looked at.
         machine: None where it is wrong.
-        model: the folder that it names.
+        model: the folder that it names; fallback: the one that stands in, None where it names none.
         cameras: in its order.
         state: folder of records.
         computer: this one.
@@ -96,6 +96,7 @@ class LiveFacts(msgspec.Struct, frozen=True):
     machine_error: str = ""
     machine: Machine | None = None
     model: ModelFacts | None = None
+    fallback: ModelFacts | None = None
     cameras: tuple[CameraFacts, ...] = ()
     state: StateFacts | None = None
     computer: ComputerFacts | None = None

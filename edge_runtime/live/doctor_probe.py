@@ -85,6 +85,7 @@ def look_at(
         machine_path=str(machine_path),
         machine=machine,
         model=_model(machine_path.parent / machine.live.model),
+        fallback=_model(machine_path.parent / machine.live.fallback) if machine.live.fallback else None,
         cameras=tuple(_camera(machine_path, camera) for camera in machine.cameras),
         state=_state(machine_path.parent / machine.live.state),
         computer=_computer(machine, places),
