@@ -11,7 +11,6 @@ It knows records and groups; nothing of cameras, links or where a truth comes fr
 0
 """
 
-import fcntl
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final, Self
 import msgspec
 
 from edge_runtime.errors import ConfigError, StorageError
+from edge_runtime.folder_lock import lock_folder
 from edge_runtime.residual import ResidualRecord, TruthSource, counted_class, encode_record
 from edge_runtime.spool_recovery import SpoolHealth, Stream, stream_of
 from edge_runtime.spool_segment import SEGMENT_MAGIC, FrameKind, encode_frame
@@ -94,7 +94,7 @@ class Spool:
         """
         if quota_b < MIN_QUOTA_B:
             raise ConfigError(f"spool quota of {quota_b} bytes: at least {MIN_QUOTA_B} are needed")
-        lock = _lock(folder)
+        lock = lock_folder(folder, busy=f"spool {folder} is in use by another process: stop it first")
         try:
             store = SpoolStore(folder, quota_b=quota_b, segment_b=min(segment_b, quota_b // _QUOTA_SEGMENTS))
         except StorageError:
@@ -294,18 +294,3 @@ class Spool:
             del self._pending[record_id]
             self._pending_b -= size_b
             raise
-
-
-def _lock(folder: Path) -> int:
-    """Return an open handle that holds the folder's lock until it is closed, however the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(f"cannot open spool {folder}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise StorageError(f"spool {folder} is in use by another process: stop it first") from error
-    return handle

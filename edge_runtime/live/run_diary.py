@@ -3,7 +3,6 @@
 It also sees to it that a state folder has one run at a time, and closes the runs whose supervisor was killed.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ import msgspec
 import structlog
 
 from edge_runtime.errors import StorageError
+from edge_runtime.folder_lock import lock_folder
 from edge_runtime.live.run_journal import RunJournal, close_lost
 from firmware_bridge.clock import Clock
 
@@ -37,7 +37,8 @@ class RunDiary:
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, str], clock: Clock) -> None:
-        self._lock = _lock(folder)
+        busy = f"{folder}: another run goes on there; stop it first, or give this one a live.state"
+        self._lock = lock_folder(folder, busy=busy)
         try:
             lost = close_lost(folder, clock)
             self._journal = RunJournal.begin(folder, facts, clock=clock)
@@ -94,20 +95,3 @@ def _try(write: Callable[[], None]) -> None:
         write()
     except StorageError as error:
         _log.error("run.journal_failed", error=str(error))
-
-
-def _lock(folder: Path) -> int:
-    """Return a handle that holds the folder for this process alone; the system lets go of it when the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be used: {error.strerror or error}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise StorageError(
-            f"{folder}: another run goes on there; stop it first, or give this one a live.state"
-        ) from error
-    return handle
